@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Event loop: one thread that waits for descriptors, timers, signals and calls
+ * posted by other threads. It can be embedded in a foreign loop through
+ * vmm_loop_fd().
+ *
+ * A source may be removed at any time, also from inside any callback, its own
+ * included: after vmm_source_remove returns its callback never runs again, even if
+ * its event was already reported in the same batch. Sources never own or close the
+ * descriptor; remove the source before closing it.
+ *
+ * Unless a function says otherwise it may be called on the loop's thread only (the
+ * thread that dispatches; before the first dispatch: any one thread).
+ */
+#ifndef VMM_LOOP_H
+#define VMM_LOOP_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct vmm_loop;
+struct vmm_source;
+
+#define VMM_LOOP_READABLE 0x1u
+#define VMM_LOOP_WRITABLE 0x2u
+#define VMM_LOOP_HANGUP   0x4u /* peer gone; always reported, need not be asked for */
+#define VMM_LOOP_ERROR    0x8u /* always reported, need not be asked for */
+
+typedef void (*vmm_loop_fd_fn)(void *ctx, int fd, uint32_t events);
+typedef void (*vmm_loop_timer_fn)(void *ctx);
+typedef void (*vmm_loop_signal_fn)(void *ctx, int signo);
+typedef void (*vmm_loop_work_fn)(void *ctx);
+
+/* -ENOMEM, -EMFILE, ... On failure *out is NULL. */
+int vmm_loop_create(struct vmm_loop **out);
+/* Frees the loop and every source left. Posted work that has not run is dropped. NULL is a no-op.
+ */
+void vmm_loop_destroy(struct vmm_loop *loop);
+
+/* A descriptor that polls readable when dispatch(loop, 0) has something to do. Owned by the loop.
+ */
+int vmm_loop_fd(const struct vmm_loop *loop);
+
+/*
+ * Waits at most timeout_ms (-1: no limit) and runs what is ready. Returns the number of
+ * callbacks run, or a negative errno other than -EINTR. The calling thread becomes the loop's
+ * thread.
+ */
+int vmm_loop_dispatch(struct vmm_loop *loop, int timeout_ms);
+
+/* Dispatches until vmm_loop_stop. 0, or the errno that ended it. */
+int vmm_loop_run(struct vmm_loop *loop);
+/* Makes run return after the current batch. Any thread, also before run. */
+void vmm_loop_stop(struct vmm_loop *loop);
+
+/*
+ * Watches fd for events (VMM_LOOP_*), level-triggered. *out receives the source (out must not be
+ * NULL). -EEXIST when fd is watched already, -EPERM for files that cannot be polled, -ENOMEM.
+ */
+int vmm_loop_add_fd(struct vmm_loop *loop, int fd, uint32_t events, vmm_loop_fd_fn fn, void *ctx,
+		    struct vmm_source **out);
+/* Changes what an fd source waits for; 0 pauses it (hang-up and errors are then not reported
+ * either). */
+int vmm_source_set_events(struct vmm_source *source, uint32_t events);
+
+/* A one-shot timer, disarmed until vmm_source_arm. */
+int vmm_loop_add_timer(struct vmm_loop *loop, vmm_loop_timer_fn fn, void *ctx,
+		       struct vmm_source **out);
+/* Fires once, delay_ns nanoseconds from now (CLOCK_MONOTONIC); replaces an earlier arm. 0 disarms.
+ */
+int vmm_source_arm(struct vmm_source *source, uint64_t delay_ns);
+
+/*
+ * Receives signo through a signalfd. The caller must have blocked the signal in every thread.
+ */
+int vmm_loop_add_signal(struct vmm_loop *loop, int signo, vmm_loop_signal_fn fn, void *ctx,
+			struct vmm_source **out);
+
+/* Removes and frees a source of any kind; NULL is a no-op. */
+void vmm_source_remove(struct vmm_source *source);
+
+/*
+ * A call to be run once on the loop's thread. Memory of the poster, zero-initialised with fn and
+ * ctx set, untouched until it ran; inside fn it may be posted again. No allocation, so posting
+ * cannot fail.
+ */
+struct vmm_work {
+	vmm_loop_work_fn fn;
+	void *ctx;
+	struct vmm_work *next; /* private */
+	bool queued;           /* private */
+};
+
+/* Queues work; one that is queued already is not queued twice. Any thread. */
+void vmm_loop_post(struct vmm_loop *loop, struct vmm_work *work);
+
+/*
+ * Runs fn(ctx) on the loop's thread and waits until it returned; runs it at once when called there.
+ * Any thread. A loop that no thread dispatches makes the caller wait.
+ */
+void vmm_loop_call(struct vmm_loop *loop, vmm_loop_work_fn fn, void *ctx);
+
+/*
+ * Waits for posted work and runs it, and only it: descriptors, timers and signals stay for
+ * later. For a loop thread that must wait for another thread which may itself be inside
+ * vmm_loop_call. timeout_ms as for dispatch. Returns the number of calls run.
+ */
+int vmm_loop_dispatch_posted(struct vmm_loop *loop, int timeout_ms);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * How to write a virtio device. A device is written once: it embeds struct vmm_virtio_device first
+ * in its own struct, fills the constant part in its create function, and implements struct
+ * vmm_virtio_ops. Who carries it (virtio-pci in this process, a process of its own, a unit test) is
+ *none of its business: see <vmm/carrier.h>.
+ *
+ *	            FEATURES_OK ... DRIVER_OK                 status 0
+ *	created  ----------------------------->  active  ----------------->  created
+ *	         carrier: activate(dev, active)           carrier: reset(dev)
+ *
+ * The carrier owns everything about registers: feature negotiation, status, queue configuration,
+ *index and range checks, the bytes of the configuration space and their generation, interrupts. The
+ *device gets resources at activate and has given every one of them back when reset returns.
+ *
+ * All ops run on the device's loop thread.
+ */
+#ifndef VMM_VIRTIO_H
+#define VMM_VIRTIO_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <vmm/error.h>
+#include <vmm/log.h>
+#include <vmm/loop.h>
+#include <vmm/mem.h>
+#include <vmm/virtq.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define VMM_VIRTIO_QUEUES_MAX 66
+#define VMM_VIRTIO_CONFIG_MAX 256
+
+/* Device ids (VIRTIO 1.2 section 5). */
+#define VMM_VIRTIO_ID_NET     1u
+#define VMM_VIRTIO_ID_BLOCK   2u
+#define VMM_VIRTIO_ID_CONSOLE 3u
+#define VMM_VIRTIO_ID_RNG     4u
+
+/*
+ * Transport and ring features (section 6): the carrier offers them for every device (VERSION_1,
+ * INDIRECT_DESC, EVENT_IDX); device features are the device's own bits below 24 and from 50 on.
+ */
+#define VMM_VIRTIO_F_INDIRECT_DESC (UINT64_C(1) << 28)
+#define VMM_VIRTIO_F_EVENT_IDX     (UINT64_C(1) << 29)
+#define VMM_VIRTIO_F_VERSION_1     (UINT64_C(1) << 32)
+
+struct vmm_virtio_device;
+struct vmm_carrier;
+
+/*
+ * What a device may use while it is active. Valid from activate until reset returns; the struct
+ * itself may be copied, the queues belong to the carrier.
+ */
+struct vmm_virtio_active {
+	struct vmm_mem *mem;
+	struct vmm_loop *loop;
+	const struct vmm_log *log; /* may be NULL */
+	uint64_t features;         /* negotiated */
+	unsigned queue_count;
+	struct vmm_virtq *const
+		*queues; /* queue_count entries, NULL where the driver enabled none */
+};
+
+struct vmm_virtio_ops {
+	/*
+	 * The driver set DRIVER_OK. 0, or a negative errno: the device then shows
+	 * DEVICE_NEEDS_RESET. On failure the device has kept nothing. Right after success notify is
+	 * called once for each enabled queue.
+	 */
+	int (*activate)(struct vmm_virtio_device *dev, const struct vmm_virtio_active *active);
+	/* The driver kicked queue (in range, enabled, not broken). */
+	void (*notify)(struct vmm_virtio_device *dev, unsigned queue);
+	/*
+	 * The driver reset the device (or it is about to be destroyed while active). Finishes or
+	 * cancels all work in flight; on return the device holds no reference to mem, queues or
+	 * loop. Only called when active.
+	 */
+	void (*reset)(struct vmm_virtio_device *dev);
+	/*
+	 * The driver wrote len bytes at offset of the configuration space (range checked; the bytes
+	 * are a private copy). NULL when nothing there is writable. To accept, the device calls
+	 * vmm_virtio_config_update.
+	 */
+	void (*set_config)(struct vmm_virtio_device *dev, size_t offset, const void *bytes,
+			   size_t len);
+	/* Frees the device, which is not active. May be NULL when the device is caller memory. */
+	void (*destroy)(struct vmm_virtio_device *dev);
+	/*
+	 * Optional: named counters for management ("read_bytes", ...). Calls emit once for each.
+	 * Any thread: counters are relaxed atomics.
+	 */
+	void (*counters)(struct vmm_virtio_device *dev,
+			 void (*emit)(void *ctx, const char *name, uint64_t value), void *ctx);
+};
+
+/*
+ * The part of a device that the carrier sees. All fields but the last group are filled by the
+ * device before it is handed to a carrier and stay constant.
+ */
+struct vmm_virtio_device {
+	const struct vmm_virtio_ops *ops;
+	const char *name;   /* kind, for logs: "blk" */
+	uint32_t device_id; /* VMM_VIRTIO_ID_* */
+	uint64_t features;  /* device features offered; transport bits are added by the carrier */
+	unsigned queue_count;
+	const uint16_t *queue_sizes; /* queue_count entries: largest size of each, power of two */
+	uint8_t config[VMM_VIRTIO_CONFIG_MAX]; /* initial bytes; afterwards the carrier's */
+	size_t config_len;
+
+	struct vmm_carrier *carrier; /* set by the carrier, NULL while there is none */
+};
+
+/*
+ * Changes bytes of the configuration space, increments the generation and, once DRIVER_OK is set,
+ * interrupts the driver (VIRTIO 1.2 section 2.5, 4.1.4.3.1). Works with and without a carrier. Loop
+ * thread. -EINVAL when the range lies outside config_len.
+ */
+int vmm_virtio_config_update(struct vmm_virtio_device *dev, size_t offset, const void *bytes,
+			     size_t len);
+
+/*
+ * The device cannot go on: DEVICE_NEEDS_RESET and a configuration interrupt; queues get no more
+ * notifications until reset (section 2.1.2). Loop thread. why is logged, rate-limited.
+ */
+void vmm_virtio_fail(struct vmm_virtio_device *dev, const char *why);
+
+/* Destroys a device that no carrier holds. NULL is a no-op. */
+void vmm_virtio_device_destroy(struct vmm_virtio_device *dev);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

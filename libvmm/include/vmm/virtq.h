@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The device's side of a virtqueue (VIRTIO 1.2 section 2.7, split ring), and cursors over
+ * the buffers of one descriptor chain.
+ *
+ * The canonical device loop:
+ *
+ *	do {
+ *		vmm_virtq_kick_disable(q);
+ *		while (budget-- && vmm_virtq_pop(q, &chain) == 1) {
+ *			... vmm_chain_reader(), vmm_chain_writer() ...
+ *			vmm_virtq_push(q, chain.head, written);
+ *		}
+ *		vmm_virtq_flush(q);
+ *	} while (vmm_virtq_kick_enable(q));
+ *
+ * The first broken rule of a ring marks the queue broken: the device then shows
+ * DEVICE_NEEDS_RESET, and every later call on the queue does nothing until the driver
+ * resets the device. A device need not handle it beyond leaving its loop.
+ *
+ * All calls on one queue belong to one thread, the loop thread of its device.
+ */
+#ifndef VMM_VIRTQ_H
+#define VMM_VIRTQ_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+#include <vmm/irq.h>
+#include <vmm/mem.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Largest ring a device of this library offers; also the longest possible chain. */
+#define VMM_VIRTQ_SIZE_MAX 1024
+
+struct vmm_virtq;
+
+/*
+ * One descriptor chain: the buffers of one request. The caller owns the struct and the
+ * iovec array (iov, iov_cap set before pop; at least vmm_virtq_size() entries, else long but legal
+ * chains break the queue). Device-readable buffers come first. Translated once from one private
+ * copy of each descriptor; the iovecs stay valid until the head is pushed or the device is reset.
+ * Zero-length descriptors are dropped. Total length is at most 4 GiB - 1 in each direction.
+ */
+struct vmm_chain {
+	struct iovec *iov;
+	unsigned iov_cap;
+	unsigned readable; /* iov[0 .. readable) may only be read */
+	unsigned writable; /* iov[readable .. readable + writable) may only be written */
+	uint32_t readable_len;
+	uint32_t writable_len;
+	uint16_t head; /* names the chain in push */
+};
+
+/* Entries in the ring. */
+uint16_t vmm_virtq_size(const struct vmm_virtq *q);
+
+/*
+ * Takes the next available chain. 1: chain is filled. 0: nothing available. -EPROTO or -EFAULT: the
+ * driver broke a rule (index jump, head out of range or already in flight, loop, nested or
+ * malformed indirect table, readable after writable, address outside RAM, chain longer than the
+ * ring): the queue is now broken, as is every later call's answer. VIRTIO 1.2
+ * section 2.7.5, 2.7.6, 2.7.8.
+ */
+int vmm_virtq_pop(struct vmm_virtq *q, struct vmm_chain *chain);
+
+/*
+ * Gives the last n popped chains (none of them pushed) back, the most recent first; they will be
+ * popped again in the same order. For back ends that turn out to have no room or no data.
+ */
+void vmm_virtq_unpop(struct vmm_virtq *q, uint16_t n);
+
+/*
+ * Returns a chain with `written` bytes written, counted from the start of its writable buffers. In
+ * any order. The driver sees it at the next flush. 0, or -EINVAL when head is not in flight (a bug
+ * of the device; nothing is done).
+ */
+int vmm_virtq_push(struct vmm_virtq *q, uint16_t head, uint32_t written);
+
+/* Publishes everything pushed and raises the interrupt at most once (section 2.7.7,
+ * EVENT_IDX 2.7.10). */
+void vmm_virtq_flush(struct vmm_virtq *q);
+
+/* Chains popped and not yet pushed. */
+unsigned vmm_virtq_in_flight(const struct vmm_virtq *q);
+
+/* Asks the driver for no notifications (a hint). */
+void vmm_virtq_kick_disable(struct vmm_virtq *q);
+/*
+ * Asks for notifications again; true when chains became available meanwhile, for which no
+ * notification may come: run the loop again.
+ */
+bool vmm_virtq_kick_enable(struct vmm_virtq *q);
+
+/* True when a chain is available right now. */
+bool vmm_virtq_has_avail(struct vmm_virtq *q);
+
+bool vmm_virtq_is_broken(const struct vmm_virtq *q);
+
+/*
+ * A device saw a rule of its own protocol broken in such a way that it cannot go on. Marks the
+ * queue broken.
+ */
+void vmm_virtq_break(struct vmm_virtq *q, const char *why);
+
+/* ---- cursors: devices see bytes, never descriptors, so framing never matters (section 2.7.4) ----
+ */
+
+/* Reads the device-readable bytes of a chain in order. Private; copyable. */
+struct vmm_reader {
+	const struct iovec *iov;
+	unsigned count;
+	size_t offset; /* into iov[0] */
+	size_t left;
+};
+
+/* Writes the device-writable bytes of a chain in order. Private; copyable. */
+struct vmm_writer {
+	const struct iovec *iov;
+	unsigned count;
+	size_t offset;
+	size_t left;
+	size_t written;
+};
+
+void vmm_chain_reader(const struct vmm_chain *chain, struct vmm_reader *r);
+void vmm_chain_writer(const struct vmm_chain *chain, struct vmm_writer *w);
+
+static inline size_t vmm_reader_left(const struct vmm_reader *r)
+{
+	return r->left;
+}
+/* Copies the next len bytes out; all or nothing: -EPROTO when fewer are left. */
+int vmm_reader_get(struct vmm_reader *r, void *dst, size_t len);
+/* Copies up to len bytes out; returns how many. */
+size_t vmm_reader_read(struct vmm_reader *r, void *dst, size_t len);
+/* Steps over up to len bytes; returns how many. */
+size_t vmm_reader_skip(struct vmm_reader *r, size_t len);
+/*
+ * Clips the next len bytes (at most what is left) to iovecs for writev/pwritev and steps over them.
+ * Returns the number of entries filled; -ENOSPC (nothing consumed) when cap is too small.
+ */
+int vmm_reader_iov(struct vmm_reader *r, size_t len, struct iovec *out, unsigned cap);
+
+static inline size_t vmm_writer_left(const struct vmm_writer *w)
+{
+	return w->left;
+}
+/* Bytes put, filled or handed out by vmm_writer_iov so far. */
+static inline size_t vmm_writer_written(const struct vmm_writer *w)
+{
+	return w->written;
+}
+/* Copies len bytes in; all or nothing: -EPROTO when there is less room. */
+int vmm_writer_put(struct vmm_writer *w, const void *src, size_t len);
+/* Copies up to len bytes in; returns how many. */
+size_t vmm_writer_write(struct vmm_writer *w, const void *src, size_t len);
+/* Writes up to len bytes of the value byte; returns how many. */
+size_t vmm_writer_fill(struct vmm_writer *w, uint8_t byte, size_t len);
+/* As vmm_reader_iov, for readv/preadv. */
+int vmm_writer_iov(struct vmm_writer *w, size_t len, struct iovec *out, unsigned cap);
+/*
+ * Cuts the last len bytes off w into tail (a status byte behind data). -EPROTO when w has fewer
+ * left.
+ */
+int vmm_writer_split_tail(struct vmm_writer *w, size_t len, struct vmm_writer *tail);
+
+/* ---- for whoever carries a device (a transport, a test); devices get their queues at activate
+ * ---- */
+
+/* What the driver configured. Addresses are guest physical. */
+struct vmm_virtq_config {
+	uint16_t size;     /* entries: a power of two */
+	uint16_t size_max; /* what the device offered, at most VMM_VIRTQ_SIZE_MAX */
+	vmm_gpa desc;      /* descriptor table: 16 * size bytes, aligned to 16 */
+	vmm_gpa driver;    /* available ring: 6 + 2 * size bytes, aligned to 2 */
+	vmm_gpa device;    /* used ring: 6 + 8 * size bytes, aligned to 4 */
+	uint64_t features; /* negotiated: INDIRECT_DESC and EVENT_IDX matter here */
+};
+
+/* Called once, on the queue's thread, when the queue breaks. why is a constant string. */
+typedef void (*vmm_virtq_broken_fn)(void *ctx, const char *why);
+
+/*
+ * Checks the configuration once (size, alignment, all three areas wholly in RAM) and makes the
+ * queue. mem and irq (may be NULL) are borrowed until destroy. The ring's indices are taken as they
+ * stand in memory only for `used`; avail starts at 0. -EPROTO/-EFAULT: the driver's configuration
+ * is invalid. -ENOMEM.
+ */
+int vmm_virtq_create(struct vmm_virtq **out, struct vmm_mem *mem,
+		     const struct vmm_virtq_config *config, struct vmm_irq *irq,
+		     vmm_virtq_broken_fn broken, void *ctx);
+void vmm_virtq_destroy(struct vmm_virtq *q);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * PCI: one segment, one bus, 32 slots of one function each; configuration space through ECAM and
+ * through ports 0xcf8/0xcfc; memory BARs that the driver may move; MSI-X.
+ *
+ * The layer knows no hypervisor. What it needs from one is struct vmm_pci_platform, implemented by
+ * kvm/ and by the unit tests. Locking: one mutex per host bridge for configuration space and BAR
+ * addresses, held for one register access; a function's own registers (behind its BARs) are locked
+ * by the function.
+ */
+#ifndef VMM_PCI_PCI_H
+#define VMM_PCI_PCI_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <vmm/bus.h>
+#include <vmm/error.h>
+#include <vmm/log.h>
+#include <vmm/mem.h>
+
+#define VMM_PCI_SLOTS       32u
+#define VMM_PCI_BARS        6u
+#define VMM_PCI_ECAM_SIZE   (UINT64_C(1) << 20) /* one bus */
+#define VMM_PCI_CONFIG_SIZE 4096u
+
+/*
+ * What a hypervisor does for PCI. All calls may come from any thread. gsi numbers are handed out by
+ * msi_alloc and mean nothing here.
+ */
+struct vmm_pci_platform_ops {
+	/* A new message-signalled interrupt source. -ENOSPC. */
+	int (*msi_alloc)(void *ctx, unsigned *gsi);
+	void (*msi_free)(void *ctx, unsigned gsi);
+	/* Where the interrupt goes: the address and data of an MSI-X table entry (checked there).
+	 */
+	int (*msi_route)(void *ctx, unsigned gsi, uint64_t address, uint32_t data);
+	/* Connects / disconnects an eventfd: while connected each write to it raises gsi, also one
+	 * made before. */
+	int (*irqfd)(void *ctx, unsigned gsi, int eventfd, bool connect);
+	/* While connected, a guest write of len bytes (0: any) at gpa only signals eventfd. */
+	int (*ioeventfd)(void *ctx, vmm_gpa gpa, unsigned len, int eventfd, bool connect);
+};
+
+struct vmm_pci_platform {
+	const struct vmm_pci_platform_ops *ops;
+	void *ctx;
+};
+
+/* The windows that BARs live in; both inside what the firmware tables announce. */
+struct vmm_pci_window {
+	uint64_t base;
+	uint64_t size;
+};
+
+struct vmm_pci_host_config {
+	struct vmm_pci_platform platform;
+	struct vmm_bus *mmio; /* ECAM and both windows are added to it */
+	struct vmm_bus *pio;  /* 0xcf8..0xcff is added to it; NULL where there are no ports */
+	uint64_t ecam_base;   /* VMM_PCI_ECAM_SIZE bytes */
+	struct vmm_pci_window mmio32; /* below 4 GiB */
+	struct vmm_pci_window mmio64; /* above; may be empty */
+	const struct vmm_log *log;
+};
+
+struct vmm_pci_host;
+struct vmm_pci_function;
+
+/* Makes the host bridge (function 00:00.0) and puts it on the buses. Errors: -EINVAL, -EEXIST,
+ * -ENOMEM. */
+int vmm_pci_host_create(struct vmm_pci_host **out, const struct vmm_pci_host_config *config,
+			struct vmm_error *err);
+/* Destroys every function added, then the bridge. NULL is a no-op. */
+void vmm_pci_host_destroy(struct vmm_pci_host *host);
+
+/*
+ * Puts everything back as after power-on: BARs at the addresses assigned by the VMM, memory
+ * decoding on (there is no firmware to do it), MSI-X off, and calls each function's reset. No vCPU
+ * runs.
+ */
+void vmm_pci_host_reset(struct vmm_pci_host *host);
+
+/* A BAR's registers; same rules as struct vmm_bus_ops, ctx is the function. */
+struct vmm_pci_bar_ops {
+	uint64_t (*read)(struct vmm_pci_function *fn, unsigned bar, uint64_t offset, unsigned len);
+	void (*write)(struct vmm_pci_function *fn, unsigned bar, uint64_t offset, unsigned len,
+		      uint64_t value);
+};
+
+struct vmm_pci_function_ops {
+	struct vmm_pci_bar_ops bar;
+	/*
+	 * Configuration space writes and reads inside a vendor capability that the function wants
+	 * to see (virtio's PCI_CFG window); may be NULL. Called with the host's lock held, after a
+	 * write / before a read.
+	 */
+	void (*config_written)(struct vmm_pci_function *fn, unsigned offset, unsigned len);
+	void (*config_reading)(struct vmm_pci_function *fn, unsigned offset, unsigned len);
+	/* A BAR now decodes at gpa (mapped) or no longer does: to move ioeventfds. Host's lock
+	 * held. */
+	void (*bar_mapped)(struct vmm_pci_function *fn, unsigned bar, uint64_t gpa, bool mapped);
+	void (*reset)(struct vmm_pci_function *fn);
+	void (*destroy)(struct vmm_pci_function *fn);
+};
+
+/*
+ * virtio over PCI (VIRTIO 1.2 section 4.1): wraps dev in a function and adds it at the first free
+ * slot. Takes dev on success. mem, loop, log, id as for a carrier.
+ */
+struct vmm_virtio_device;
+struct vmm_loop;
+struct vmm_virtio_pci_config {
+	struct vmm_mem *mem;
+	struct vmm_loop *loop;
+	const struct vmm_log *log;
+	const char *id;
+};
+
+int vmm_virtio_pci_add(struct vmm_pci_host *host, struct vmm_virtio_device *dev,
+		       const struct vmm_virtio_pci_config *config, unsigned *slot,
+		       struct vmm_error *err);
+
+/* The virtio device in a slot, or NULL. */
+struct vmm_virtio_device *vmm_virtio_pci_device(struct vmm_pci_host *host, unsigned slot);
+
+#endif
