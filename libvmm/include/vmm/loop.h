@@ -10,7 +10,7 @@
  * descriptor; remove the source before closing it.
  *
  * Unless a function says otherwise it may be called on the loop's thread only (the
- * thread that dispatches; before the first dispatch: any one thread).
+ * thread that dispatches; before the first dispatch: the thread that created it).
  */
 #ifndef VMM_LOOP_H
 #define VMM_LOOP_H
@@ -97,6 +97,12 @@ struct vmm_work {
 
 /* Queues work; one that is queued already is not queued twice. Any thread. */
 void vmm_loop_post(struct vmm_loop *loop, struct vmm_work *work);
+
+/*
+ * Takes work back: on return it is not queued and will not run (unless posted again). Loop thread
+ * only, so it cannot be running. Needed before the memory of the work is freed.
+ */
+void vmm_loop_cancel(struct vmm_loop *loop, struct vmm_work *work);
 
 /*
  * Runs fn(ctx) on the loop's thread and waits until it returned; runs it at once when called there.
