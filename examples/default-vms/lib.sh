@@ -1,0 +1,200 @@
+# Image building for the default VMs, sourced by build, mkconfig and outside after setup.sh.
+# Everything here gives the same bytes for the same input: times are zero, names are sorted, identifiers
+# are derived, owners are root, modes do not depend on the umask.
+# The caller sets work, a scratch directory.
+# shellcheck shell=bash disable=SC2034,SC2154
+
+type_root_x86_64=4f68bce3-e8cd-4db1-96e7-fbcaf984b709 # discoverable root partition, x86-64
+type_data=0fc63daf-8483-4772-8e79-3d69d8477de4        # Linux data
+
+# uuid_of TEXT: an identifier that is always the same for TEXT.
+uuid_of()
+{
+	local h
+	h=$(printf %s "libvmm default-vms $1" | sha256sum)
+	echo "${h:0:8}-${h:8:4}-4${h:13:3}-8${h:17:3}-${h:20:12}"
+}
+
+# tree_normal DIR: modes from the x bit alone, times zero.
+tree_normal()
+{
+	chmod -R u=rwX,go=rX "$1"
+	find "$1" -exec touch -hd @0 {} +
+}
+
+# add_program DIR FROM PATH...: copies programs PATH of the unpacked packages in FROM to DIR/bin, with
+# every shared library they need, and fails by name when one is in none of the packages.
+add_program()
+{
+	local dir=$1 from=$2 path queue file lib found
+	shift 2
+	mkdir -p "$dir/bin" "$dir/lib/x86_64-linux-gnu" "$dir/lib64"
+	cp -L "$from/lib64/ld-linux-x86-64.so.2" "$dir/lib64/"
+	queue=()
+	for path; do
+		cp -L "$from/$path" "$dir/bin/"
+		queue+=("$from/$path")
+	done
+	while [ ${#queue[@]} -gt 0 ]; do
+		file=${queue[0]}
+		queue=("${queue[@]:1}")
+		while read -r lib; do
+			if [ -e "$dir/lib/x86_64-linux-gnu/$lib" ] || [ -e "$dir/lib64/$lib" ]; then
+				continue
+			fi
+			found=
+			for path in lib usr/lib; do
+				if [ -e "$from/$path/x86_64-linux-gnu/$lib" ]; then
+					found=$from/$path/x86_64-linux-gnu/$lib
+				fi
+			done
+			if [ -z "$found" ]; then
+				say "$(basename "$file") needs $lib, which is in none of the packages listed for it"
+				return 1
+			fi
+			cp -L "$found" "$dir/lib/x86_64-linux-gnu/"
+			queue+=("$found")
+		done < <(readelf -d "$file" | sed -n 's/.*(NEEDED).*\[\(.*\)\].*/\1/p')
+	done
+}
+
+# add_busybox DIR FROM: static busybox and a link for each of its programs, but none under a name that
+# the kernel tries before /etc/init.
+add_busybox()
+{
+	local dir=$1 name
+	mkdir -p "$dir/bin"
+	cp "$2/bin/busybox" "$dir/bin/busybox"
+	while read -r name; do
+		if [ ! -e "$dir/bin/$name" ] && [ "$name" != init ] && [ "$name" != linuxrc ]; then
+			ln -s busybox "$dir/bin/$name"
+		fi
+	done < <("$dir/bin/busybox" --list)
+}
+
+# add_terminals DIR FROM: descriptions of the terminals a person is likely to sit at.
+add_terminals()
+{
+	local dir=$1 from=$2 term file
+	for term in foot linux vt100 vt102 vt220 dumb xterm xterm-256color screen screen-256color \
+		tmux tmux-256color alacritty rxvt-unicode-256color; do
+		for file in "$from"/{lib,usr/share}/terminfo/"${term:0:1}/$term"; do
+			if [ -e "$file" ]; then
+				mkdir -p "$dir/lib/terminfo/${term:0:1}"
+				cp -L "$file" "$dir/lib/terminfo/${term:0:1}/$term"
+			fi
+		done
+	done
+}
+
+# module_order KERNELDIR NAME...: the files of modules NAME and of all they depend on, in loading order,
+# each once. Names that are built into the kernel yield nothing.
+module_order()
+{
+	local kernel=$1
+	shift
+	local -A seen=()
+	module_visit "$@"
+}
+
+module_visit()
+{
+	local name file dep
+	for name; do
+		name=${name//-/_}
+		if [ -n "${seen[$name]:-}" ]; then
+			continue
+		fi
+		seen[$name]=1
+		file=$(find "$kernel/lib/modules" -name "${name//_/[-_]}.ko*" -print -quit)
+		if [ -z "$file" ]; then
+			if grep -q "/${name//_/[-_]}\.ko\$" "$kernel"/lib/modules/*/modules.builtin; then
+				continue
+			fi
+			say "the kernel has no module $name"
+			return 1
+		fi
+		# A soft dependency is one the module asks the kernel for by another name.
+		if [ "$name" = libcrc32c ]; then
+			module_visit crc32c_generic || return 1
+		fi
+		for dep in $(modinfo -F depends "$file" | tr , ' '); do
+			module_visit "$dep" || return 1
+		done
+		echo "$file"
+	done
+}
+
+# module_copy FILE TARGET: decompresses it where needed.
+module_copy()
+{
+	case $1 in
+	*.xz) xz -dc "$1" >"$2" ;;
+	*.zst) zstd -qdc "$1" >"$2" ;;
+	*.gz) gzip -dc "$1" >"$2" ;;
+	*) cp "$1" "$2" ;;
+	esac
+}
+
+# add_modules DIR KERNELDIR NAME...: modules as modprobe finds them.
+add_modules()
+{
+	local dir=$1 kernel=$2 version file list
+	shift 2
+	version=$(basename "$(echo "$kernel"/lib/modules/*)")
+	mkdir -p "$dir/lib/modules/$version"
+	list=$(module_order "$kernel" "$@")
+	for file in $list; do
+		module_copy "$file" "$dir/lib/modules/$version/$(basename "$file" | sed 's/\.ko.*/.ko/')"
+	done
+	cp "$kernel/lib/modules/$version"/modules.builtin* "$dir/lib/modules/$version/"
+	: >"$dir/lib/modules/$version/modules.order"
+	depmod -b "$dir" "$version"
+	find "$dir/lib/modules/$version" -name 'modules.*' ! -name modules.dep ! -name modules.alias -delete
+}
+
+# mkinitrd OUT FROM KERNELDIR INIT: busybox, the modules that reach the root partition, and INIT.
+mkinitrd()
+{
+	local out=$1 from=$2 kernel=$3 init=$4 dir n=10 file list name
+	dir=$(mktemp -d "$work/initrd.XXXXXX")
+	mkdir -p "$dir"/{bin,dev,proc,sys,root,modules}
+	cp "$from/bin/busybox" "$dir/bin/busybox"
+	for name in sh mount insmod cat echo sleep poweroff switch_root; do
+		ln -s busybox "$dir/bin/$name"
+	done
+	cp "$init" "$dir/init"
+	chmod 755 "$dir/init"
+	list=$(module_order "$kernel" virtio_blk erofs)
+	for file in $list; do
+		module_copy "$file" "$dir/modules/$n-$(basename "$file" | sed 's/\.ko.*/.ko/')"
+		n=$((n + 1))
+	done
+	tree_normal "$dir"
+	# Not compressed: unpacking would take the guest longer than reading does.
+	(
+		cd "$dir" || exit
+		find . -mindepth 1 -print0 | LC_ALL=C sort -z |
+			cpio --null --create --format=newc --reproducible --owner=0:0 --quiet
+	) >"$out"
+	rm -rf "$dir"
+}
+
+# mkimage OUT DIR LABEL TYPE UUID: a GPT disk with one partition, LABEL, that holds DIR as erofs.
+mkimage()
+{
+	local out=$1 dir=$2 label=$3 type=$4 uuid=$5 fs=$1.erofs sectors
+	tree_normal "$dir"
+	rm -f "$fs" "$out"
+	mkfs.erofs --quiet -zlz4hc,12 -C65536 -T0 -U"$uuid" -x-1 --all-root "$fs" "$dir" >/dev/null
+	sectors=$(($(stat -c %s "$fs") / 512))
+	# 1 MiB before the partition, and room for the second table at the end.
+	truncate -s $((((sectors * 512 + 1048575) / 1048576 + 2) * 1048576)) "$out"
+	sfdisk --quiet --no-reread --no-tell-kernel "$out" <<-END
+		label: gpt
+		label-id: $(uuid_of "disk $uuid")
+		start=2048, size=$sectors, type=$type, uuid=$uuid, name=$label
+	END
+	dd if="$fs" of="$out" bs=1M seek=1 conv=notrunc,sparse status=none
+	rm -f "$fs"
+}
