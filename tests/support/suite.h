@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The main function of a unit test: one suite of one module.
+ *
+ *	SUITE_MAIN("mem", mem_create_bad_regions_are_refused, mem_fd_is_sealed)
+ */
+#ifndef TESTS_SUITE_H
+#define TESTS_SUITE_H
+
+#include <check.h>
+#include <stdlib.h>
+
+/* Seconds after which one test counts as hung; emulated and sanitized runs are slow. */
+#define SUITE_TEST_TIMEOUT 60
+
+static inline int suite_run(const char *name, const TTest *const *tests, size_t count)
+{
+	Suite *suite = suite_create(name);
+	TCase *tcase = tcase_create(name);
+	SRunner *runner;
+	int failed;
+
+	tcase_set_timeout(tcase, SUITE_TEST_TIMEOUT);
+	for (size_t i = 0; i < count; i++) {
+		tcase_add_test(tcase, tests[i]);
+	}
+	suite_add_tcase(suite, tcase);
+	runner = srunner_create(suite);
+	srunner_run_all(runner, CK_ENV);
+	failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+#define SUITE_MAIN(name, ...)                                                                      \
+	int main(void)                                                                             \
+	{                                                                                          \
+		const TTest *const suite_tests[] = {__VA_ARGS__};                                  \
+                                                                                                   \
+		return suite_run(name, suite_tests, sizeof(suite_tests) / sizeof(suite_tests[0])); \
+	}
+
+#endif

@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <vmm/mem.h>
+
+#include "suite.h"
+
+#define KIB UINT64_C(1024)
+#define MIB (KIB * KIB)
+#define GIB (KIB * MIB)
+
+/* Two regions with a hole between them, as on a PC with more than 3 GiB. */
+static const struct vmm_mem_region two[] = {
+	{.gpa = 0, .size = MIB},
+	{.gpa = 4 * GIB, .size = 64 * KIB},
+};
+
+static struct vmm_mem *make_two(void)
+{
+	struct vmm_mem *mem;
+
+	ck_assert_int_eq(vmm_mem_create(&mem, two, 2, NULL), 0);
+	return mem;
+}
+
+START_TEST(mem_create_bad_regions_are_refused)
+{
+	static const struct vmm_mem_region bad[][2] = {
+		{{.gpa = 0, .size = 0}, {.gpa = MIB, .size = MIB}},
+		{{.gpa = 1, .size = 4096}, {.gpa = MIB, .size = MIB}},
+		{{.gpa = 0, .size = 4097}, {.gpa = MIB, .size = MIB}},
+		{{.gpa = 0, .size = 2 * MIB}, {.gpa = MIB, .size = MIB}},
+		{{.gpa = MIB, .size = MIB}, {.gpa = 0, .size = MIB}},
+		{{.gpa = 0, .size = MIB}, {.gpa = UINT64_MAX - 4095, .size = 8192}},
+		{{.gpa = 0, .size = MIB}, {.gpa = MIB, .size = UINT64_MAX - 4095}},
+	};
+	struct vmm_mem *mem;
+
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		struct vmm_error err = {0};
+
+		ck_assert_int_eq(vmm_mem_create(&mem, bad[i], 2, &err), -EINVAL);
+		ck_assert_ptr_null(mem);
+		ck_assert_str_ne(err.message, "");
+	}
+	ck_assert_int_eq(vmm_mem_create(&mem, two, 0, NULL), -EINVAL);
+	ck_assert_int_eq(vmm_mem_create(&mem, two, VMM_MEM_REGIONS_MAX + 1, NULL), -EINVAL);
+}
+END_TEST
+
+START_TEST(mem_create_without_descriptors_fails_in_words)
+{
+	struct vmm_error err = {0};
+	struct rlimit old;
+	struct rlimit none;
+	struct vmm_mem *mem;
+
+	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &old), 0);
+	none = old;
+	none.rlim_cur = 0;
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &none), 0);
+	ck_assert_int_eq(vmm_mem_create(&mem, two, 2, &err), -EMFILE);
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &old), 0);
+	ck_assert_ptr_null(mem);
+	ck_assert_ptr_nonnull(strstr(err.message, "Too many open files"));
+}
+END_TEST
+
+START_TEST(mem_create_too_large_for_the_address_space_fails)
+{
+	static const struct vmm_mem_region huge = {.gpa = 0, .size = UINT64_C(1) << 46};
+	static const struct vmm_mem_region larger = {.gpa = 0, .size = (UINT64_C(1) << 46) + 4096};
+	struct vmm_mem *mem;
+	int ret = vmm_mem_create(&mem, &huge, 1, NULL);
+
+	/* Address space is 47 bits: it may or may not fit; what counts is a clean answer. */
+	ck_assert(ret == 0 || ret == -ENOMEM || ret == -EINVAL || ret == -EFBIG);
+	vmm_mem_destroy(mem);
+	ck_assert_int_eq(vmm_mem_create(&mem, &larger, 1, NULL), -EINVAL);
+}
+END_TEST
+
+START_TEST(mem_destroy_null_is_a_no_op)
+{
+	vmm_mem_destroy(NULL);
+}
+END_TEST
+
+START_TEST(mem_reports_its_layout)
+{
+	struct vmm_mem *mem = make_two();
+	struct vmm_mem_mapping m;
+
+	ck_assert_uint_eq(vmm_mem_size(mem), MIB + 64 * KIB);
+	ck_assert_uint_eq(vmm_mem_region_count(mem), 2);
+	ck_assert_int_eq(vmm_mem_get_mapping(mem, 1, &m), 0);
+	ck_assert_uint_eq(m.gpa, 4 * GIB);
+	ck_assert_uint_eq(m.size, 64 * KIB);
+	ck_assert_uint_eq(m.fd_offset, MIB);
+	ck_assert_int_eq(vmm_mem_get_mapping(mem, 2, &m), -EINVAL);
+	vmm_mem_destroy(mem);
+}
+END_TEST
+
+START_TEST(mem_fd_is_sealed)
+{
+	struct vmm_mem *mem = make_two();
+	int fd = vmm_mem_fd(mem);
+
+	ck_assert_int_eq(ftruncate(fd, 0), -1);
+	ck_assert_int_eq(errno, EPERM);
+	ck_assert_int_eq(ftruncate(fd, (off_t)(16 * MIB)), -1);
+	ck_assert_int_ne(fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE), 0);
+	ck_assert_int_ne(fcntl(fd, F_GETFD) & FD_CLOEXEC, 0);
+	vmm_mem_destroy(mem);
+}
+END_TEST
+
+/* Every range around the edges of both regions; the oracle computes in 128 bits. */
+START_TEST(mem_check_agrees_with_wide_arithmetic)
+{
+	static const uint64_t at[] = {
+		0,
+		1,
+		MIB - 1,
+		MIB,
+		MIB + 1,
+		4 * GIB - 1,
+		4 * GIB,
+		4 * GIB + 64 * KIB - 1,
+		4 * GIB + 64 * KIB,
+		UINT64_MAX - 1,
+		UINT64_MAX,
+	};
+	static const uint64_t len[] = {1, 2, 4096, 64 * KIB, MIB, MIB + 1, 4 * GIB, UINT64_MAX};
+	struct vmm_mem *mem = make_two();
+
+	for (size_t i = 0; i < sizeof(at) / sizeof(at[0]); i++) {
+		ck_assert_int_eq(vmm_mem_check(mem, at[i], 0), -EINVAL);
+		for (size_t j = 0; j < sizeof(len) / sizeof(len[0]); j++) {
+			__extension__ typedef unsigned __int128 wide;
+			bool inside = false;
+
+			for (size_t k = 0; k < 2; k++) {
+				inside |= at[i] >= two[k].gpa &&
+					  (wide)at[i] + len[j] <= (wide)two[k].gpa + two[k].size;
+			}
+			ck_assert_int_eq(vmm_mem_check(mem, at[i], len[j]), inside ? 0 : -EFAULT);
+		}
+	}
+	vmm_mem_destroy(mem);
+}
+END_TEST
+
+START_TEST(mem_read_write_round_trip_and_all_or_nothing)
+{
+	struct vmm_mem *mem = make_two();
+	char buf[16] = "0123456789abcde";
+	char back[16] = "";
+
+	ck_assert_int_eq(vmm_mem_write(mem, MIB - 16, buf, 16), 0);
+	ck_assert_int_eq(vmm_mem_read(mem, MIB - 16, back, 16), 0);
+	ck_assert_mem_eq(buf, back, 16);
+
+	/* One byte too far: nothing is written, nothing is read. */
+	ck_assert_int_eq(vmm_mem_write(mem, MIB - 15, "################", 16), -EFAULT);
+	ck_assert_int_eq(vmm_mem_zero(mem, MIB - 15, 16), -EFAULT);
+	memset(back, 'z', sizeof(back));
+	ck_assert_int_eq(vmm_mem_read(mem, MIB - 15, back, 16), -EFAULT);
+	ck_assert_int_eq(back[0], 'z');
+	ck_assert_int_eq(vmm_mem_read(mem, MIB - 16, back, 16), 0);
+	ck_assert_mem_eq(buf, back, 16);
+
+	ck_assert_int_eq(vmm_mem_zero(mem, MIB - 16, 16), 0);
+	ck_assert_int_eq(vmm_mem_read(mem, MIB - 16, back, 16), 0);
+	ck_assert_int_eq(back[3], 0);
+	ck_assert_int_eq(vmm_mem_read(mem, UINT64_MAX, back, 0), 0);
+	ck_assert_int_eq(vmm_mem_write(mem, UINT64_MAX, back, 0), 0);
+	ck_assert_int_eq(vmm_mem_zero(mem, UINT64_MAX, 0), 0);
+	vmm_mem_destroy(mem);
+}
+END_TEST
+
+START_TEST(mem_iov_and_ptr_translate_within_one_region)
+{
+	struct vmm_mem *mem = make_two();
+	struct vmm_mem_mapping m;
+	struct iovec iov;
+
+	ck_assert_int_eq(vmm_mem_get_mapping(mem, 1, &m), 0);
+	ck_assert_int_eq(vmm_mem_iov(mem, 4 * GIB + 5, 10, &iov), 0);
+	ck_assert_ptr_eq(iov.iov_base, (char *)m.host + 5);
+	ck_assert_uint_eq(iov.iov_len, 10);
+	ck_assert_int_eq(vmm_mem_iov(mem, 4 * GIB, 0, &iov), -EINVAL);
+	ck_assert_int_eq(vmm_mem_iov(mem, 4 * GIB - 1, 2, &iov), -EFAULT);
+
+	ck_assert_ptr_eq(vmm_mem_ptr(mem, 4 * GIB + 16, 16, 16), (char *)m.host + 16);
+	ck_assert_ptr_null(vmm_mem_ptr(mem, 4 * GIB + 8, 16, 16));
+	ck_assert_ptr_null(vmm_mem_ptr(mem, 4 * GIB + 64 * KIB - 8, 16, 2));
+	ck_assert_ptr_null(vmm_mem_ptr(mem, 0, 0, 1));
+	vmm_mem_destroy(mem);
+}
+END_TEST
+
+START_TEST(mem_clear_zeroes_everything)
+{
+	struct vmm_mem *mem = make_two();
+	char byte = 7;
+
+	ck_assert_int_eq(vmm_mem_write(mem, 100, &byte, 1), 0);
+	ck_assert_int_eq(vmm_mem_write(mem, 4 * GIB, &byte, 1), 0);
+	ck_assert_int_eq(vmm_mem_clear(mem), 0);
+	ck_assert_int_eq(vmm_mem_read(mem, 100, &byte, 1), 0);
+	ck_assert_int_eq(byte, 0);
+	byte = 7;
+	ck_assert_int_eq(vmm_mem_read(mem, 4 * GIB, &byte, 1), 0);
+	ck_assert_int_eq(byte, 0);
+	vmm_mem_destroy(mem);
+}
+END_TEST
+
+/* Where a touch at host + offset ends: in a child, so that the fault is the result. */
+static int signal_of_touch(ptrdiff_t offset, size_t region)
+{
+	struct vmm_mem *mem = make_two();
+	struct vmm_mem_mapping m;
+	int status;
+	pid_t pid;
+
+	ck_assert_int_eq(vmm_mem_get_mapping(mem, region, &m), 0);
+	pid = fork();
+	if (pid == 0) {
+		(void)signal(SIGSEGV, SIG_DFL);
+		(void)signal(SIGBUS, SIG_DFL);
+		((volatile char *)m.host)[offset] = 1;
+		_exit(0);
+	}
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	vmm_mem_destroy(mem);
+	return WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+}
+
+START_TEST(mem_guards_surround_each_region)
+{
+	ck_assert_int_eq(signal_of_touch(0, 0), 0);
+	ck_assert_int_eq(signal_of_touch(-1, 0), SIGSEGV);
+	ck_assert_int_eq(signal_of_touch((ptrdiff_t)MIB, 0), SIGSEGV);
+	ck_assert_int_eq(signal_of_touch(-(ptrdiff_t)(2 * GIB), 0), SIGSEGV);
+	ck_assert_int_eq(signal_of_touch((ptrdiff_t)(64 * KIB), 1), SIGSEGV);
+	ck_assert_int_eq(signal_of_touch((ptrdiff_t)(64 * KIB + 4 * GIB - 1), 1), SIGSEGV);
+}
+END_TEST
+
+SUITE_MAIN("mem", mem_create_bad_regions_are_refused, mem_create_without_descriptors_fails_in_words,
+	   mem_create_too_large_for_the_address_space_fails, mem_destroy_null_is_a_no_op,
+	   mem_reports_its_layout, mem_fd_is_sealed, mem_check_agrees_with_wide_arithmetic,
+	   mem_read_write_round_trip_and_all_or_nothing,
+	   mem_iov_and_ptr_translate_within_one_region, mem_clear_zeroes_everything,
+	   mem_guards_surround_each_region)
