@@ -197,10 +197,7 @@ struct fakedrv_ring {
 	uint16_t *used_event;
 	uint16_t *used_flags;
 	uint16_t *used_idx;
-	struct {
-		uint32_t id;
-		uint32_t len;
-	} * used;
+	struct fakedrv_used *used;
 	uint16_t *avail_event;
 };
 
