@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A serial port that only speaks: a 16550A whose transmitter feeds a character back end and whose
+ * receiver stays silent. For the kernel's log.
+ */
+#ifndef VMM_DEV_SERIAL_H
+#define VMM_DEV_SERIAL_H
+
+#include <vmm/dev/chardev.h>
+#include <vmm/vm.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct vmm_serial_config {
+	struct vmm_loop *loop; /* the VM's (vmm_vm_loop); borrowed until destroy */
+	/* Where the bytes go; borrowed until destroy, and in use (vmm_chardev_start) from create
+	 * to destroy. NULL: nowhere. */
+	struct vmm_chardev *output;
+};
+
+/*
+ * Makes a VMM_PLATFORM_UART_8250 device for vmm_vm_add_platform, which takes it; before that the
+ * caller frees it with vmm_serial_destroy. Loop thread. A guest that writes faster than the loop
+ * runs waits for it; the back end itself never makes anybody wait.
+ * Errors: -EBUSY (output is used by another device), -ENOMEM, -EMFILE.
+ */
+int vmm_serial_create(struct vmm_platform_device **out, const struct vmm_serial_config *config,
+		      struct vmm_error *err);
+
+/* Hands what is left to the back end and frees. NULL is a no-op. Loop thread, no vCPU runs. */
+void vmm_serial_destroy(struct vmm_platform_device *dev);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,359 @@
+/* SPDX-License-Identifier: MIT */
+/* The 16550A: what operating systems probe, the transmitter's interrupts, where the bytes go. */
+#include <check.h>
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <vmm/dev/serial.h>
+
+enum { DATA, IER, IIR, LCR, MCR, LSR, MSR, SCR };
+
+/* A back end that remembers. */
+struct memory {
+	struct vmm_chardev base;
+	char text[262144];
+	size_t used;
+	unsigned writes;
+};
+
+static void memory_write(struct vmm_chardev *cd, const void *bytes, size_t len)
+{
+	struct memory *m = (struct memory *)cd;
+
+	ck_assert_uint_le(len, sizeof(m->text) - m->used);
+	memcpy(m->text + m->used, bytes, len);
+	m->used += len;
+	m->writes++;
+}
+
+static const struct vmm_chardev_ops memory_ops = {.write = memory_write};
+
+struct counter {
+	struct vmm_irq base;
+	unsigned count;
+};
+
+static void count_irq(struct vmm_irq *irq)
+{
+	((struct counter *)irq)->count++;
+}
+
+static struct memory memory;
+static struct counter irq;
+static struct vmm_loop *loop;
+static struct vmm_platform_device *dev;
+
+static void setup(void)
+{
+	struct vmm_serial_config config = {0};
+
+	memset(&memory, 0, sizeof(memory));
+	memory.base.ops = &memory_ops;
+	irq = (struct counter){.base = {.raise = count_irq}};
+	ck_assert_int_eq(vmm_loop_create(&loop), 0);
+	config.loop = loop;
+	config.output = &memory.base;
+	ck_assert_int_eq(vmm_serial_create(&dev, &config, NULL), 0);
+	dev->irq = &irq.base;
+}
+
+static void teardown(void)
+{
+	vmm_serial_destroy(dev);
+	dev = NULL;
+	vmm_loop_destroy(loop);
+}
+
+static uint8_t in(unsigned reg)
+{
+	return (uint8_t)dev->ops->bus.read(dev, reg, 1);
+}
+
+static void out(unsigned reg, unsigned value)
+{
+	dev->ops->bus.write(dev, reg, 1, value);
+}
+
+static void say(const char *text)
+{
+	for (; *text; text++) {
+		out(DATA, (uint8_t)*text);
+	}
+}
+
+static void settle(void)
+{
+	while (vmm_loop_dispatch(loop, 50) > 0) {
+	}
+}
+
+START_TEST(serial_probe_looks_like_16550a)
+{
+	/* The steps of Linux's 8250 autoconfiguration. */
+	out(IER, 0);
+	ck_assert_uint_eq(in(IER)&0x0f, 0);
+	out(IER, 0x0f);
+	ck_assert_uint_eq(in(IER)&0x0f, 0x0f);
+	out(IER, 0);
+	out(MCR, 0x1a);
+	ck_assert_uint_eq(in(MSR)&0xf0, 0x90);
+	out(MCR, 0);
+	ck_assert_uint_eq(in(MSR), 0xb0);
+	out(LCR, 0xbf);
+	out(IIR, 0);
+	out(LCR, 0);
+	out(IIR, 0x01);
+	ck_assert_uint_eq(in(IIR) >> 6, 3);
+	out(IIR, 0x27); /* not a 16750 */
+	ck_assert_uint_eq(in(IIR) >> 5, 6);
+	out(IER, 0x40); /* not an XScale */
+	ck_assert_uint_eq(in(IER)&0x40, 0);
+	out(IIR, 0);
+	ck_assert_uint_eq(in(IIR), 0x01);
+}
+END_TEST
+
+START_TEST(serial_registers_hold_their_values)
+{
+	out(SCR, 0xa5);
+	ck_assert_uint_eq(in(SCR), 0xa5);
+	out(LCR, 0x83);
+	out(DATA, 0x34);
+	out(IER, 0x12);
+	ck_assert_uint_eq(in(DATA), 0x34);
+	ck_assert_uint_eq(in(IER), 0x12);
+	out(LCR, 0x03);
+	ck_assert_uint_eq(in(LCR), 0x03);
+	ck_assert_uint_eq(in(IER), 0);
+	ck_assert_uint_eq(in(DATA), 0);
+	out(MCR, 0xff);
+	ck_assert_uint_eq(in(MCR), 0x1f);
+	out(MCR, 0);
+	out(LSR, 0xff);
+	out(MSR, 0xff);
+	ck_assert_uint_eq(in(LSR), 0x60);
+	ck_assert_uint_eq(in(MSR), 0xb0);
+	settle();
+	ck_assert_uint_eq(memory.used, 0);
+}
+END_TEST
+
+START_TEST(serial_thre_enabled_interrupts_each_time)
+{
+	out(IER, 0x02);
+	ck_assert_uint_eq(irq.count, 1);
+	ck_assert_uint_eq(in(IIR), 0x02);
+	ck_assert_uint_eq(in(IIR), 0x01);
+	out(IER, 0x00);
+	out(IER, 0x02);
+	ck_assert_uint_eq(irq.count, 2);
+	ck_assert_uint_eq(in(IIR), 0x02);
+}
+END_TEST
+
+START_TEST(serial_burst_interrupts_once)
+{
+	out(IER, 0x02);
+	(void)in(IIR);
+	irq.count = 0;
+	say("sixteen bytes...");
+	ck_assert_uint_eq(irq.count, 1);
+	ck_assert_uint_eq(in(IIR), 0x02);
+	say("x");
+	ck_assert_uint_eq(irq.count, 2);
+}
+END_TEST
+
+START_TEST(serial_thre_disabled_stays_quiet)
+{
+	say("hello\n");
+	ck_assert_uint_eq(irq.count, 0);
+	ck_assert_uint_eq(in(IIR), 0x01);
+}
+END_TEST
+
+START_TEST(serial_loopback_gives_byte_back)
+{
+	out(IER, 0x01);
+	out(MCR, 0x10);
+	out(DATA, 'z');
+	ck_assert_uint_eq(irq.count, 1);
+	ck_assert_uint_eq(in(IIR), 0x04);
+	ck_assert_uint_eq(in(LSR), 0x61);
+	ck_assert_uint_eq(in(DATA), 'z');
+	ck_assert_uint_eq(in(LSR), 0x60);
+	ck_assert_uint_eq(in(IIR), 0x01);
+	out(MCR, 0x1f);
+	ck_assert_uint_eq(in(MSR), 0xf0);
+	out(DATA, 'y');
+	out(IER, 0);
+	irq.count = 0;
+	out(IER, 0x01);
+	ck_assert_uint_eq(irq.count, 1);
+	settle();
+	ck_assert_uint_eq(memory.used, 0);
+}
+END_TEST
+
+START_TEST(serial_line_arrives_whole)
+{
+	say("Linux version\n");
+	ck_assert_uint_eq(memory.used, 0);
+	(void)vmm_loop_dispatch(loop, 0);
+	ck_assert_str_eq(memory.text, "Linux version\n");
+	ck_assert_uint_eq(memory.writes, 1);
+}
+END_TEST
+
+START_TEST(serial_prompt_arrives_after_a_moment)
+{
+	say("login: ");
+	(void)vmm_loop_dispatch(loop, 0);
+	ck_assert_uint_eq(memory.used, 0);
+	settle();
+	ck_assert_str_eq(memory.text, "login: ");
+}
+END_TEST
+
+START_TEST(serial_more_than_the_buffer_loses_nothing)
+{
+	for (unsigned i = 0; i < 100000; i++) {
+		out(DATA, 'a' + i % 26);
+	}
+	settle();
+	ck_assert_uint_eq(memory.used, 100000);
+	for (unsigned i = 0; i < 100000; i++) {
+		ck_assert_int_eq(memory.text[i], (char)('a' + i % 26));
+	}
+}
+END_TEST
+
+static void *write_much(void *ctx)
+{
+	for (unsigned i = 0; i < 50000; i++) {
+		out(DATA, *(const uint8_t *)ctx);
+	}
+	return NULL;
+}
+
+START_TEST(serial_two_vcpus_lose_nothing)
+{
+	static uint8_t a = 'a';
+	static uint8_t b = 'b';
+	pthread_t threads[2];
+	size_t count[2] = {0};
+
+	ck_assert_int_eq(pthread_create(&threads[0], NULL, write_much, &a), 0);
+	ck_assert_int_eq(pthread_create(&threads[1], NULL, write_much, &b), 0);
+	for (unsigned i = 0; memory.used < 100000 && i < 10000; i++) {
+		(void)vmm_loop_dispatch(loop, 20);
+	}
+	(void)pthread_join(threads[0], NULL);
+	(void)pthread_join(threads[1], NULL);
+	ck_assert_uint_eq(memory.used, 100000);
+	for (size_t i = 0; i < memory.used; i++) {
+		count[memory.text[i] == 'b']++;
+	}
+	ck_assert_uint_eq(count[0], 50000);
+	ck_assert_uint_eq(count[1], 50000);
+}
+END_TEST
+
+START_TEST(serial_wide_access_goes_register_by_register)
+{
+	dev->ops->bus.write(dev, LCR, 2, 0x1a80);
+	ck_assert_uint_eq(in(MCR), 0x1a);
+	ck_assert_uint_eq(dev->ops->bus.read(dev, LCR, 4), 0x90601a80u);
+	out(LCR, 0);
+	out(MCR, 0);
+	dev->ops->bus.write(dev, DATA, 1, 0xffffff41);
+	settle();
+	ck_assert_str_eq(memory.text, "A");
+}
+END_TEST
+
+START_TEST(serial_reset_restores_registers)
+{
+	out(IER, 0x0f);
+	out(IIR, 1);
+	out(LCR, 0x03);
+	out(MCR, 0x0b);
+	out(SCR, 0xff);
+	say("last words");
+	dev->ops->reset(dev);
+	ck_assert_uint_eq(in(IER), 0);
+	ck_assert_uint_eq(in(IIR), 0x01);
+	ck_assert_uint_eq(in(LCR), 0);
+	ck_assert_uint_eq(in(MCR), 0);
+	ck_assert_uint_eq(in(SCR), 0);
+	settle();
+	ck_assert_str_eq(memory.text, "last words");
+}
+END_TEST
+
+START_TEST(serial_destroy_hands_over_the_rest)
+{
+	say("panic");
+	vmm_serial_destroy(dev);
+	dev = NULL;
+	ck_assert_str_eq(memory.text, "panic");
+	ck_assert_ptr_null(memory.base.loop);
+}
+END_TEST
+
+START_TEST(serial_without_output_runs)
+{
+	struct vmm_serial_config config = {.loop = loop};
+	struct vmm_platform_device *mute;
+
+	ck_assert_int_eq(vmm_serial_create(&mute, &config, NULL), 0);
+	mute->ops->bus.write(mute, DATA, 1, '\n');
+	settle();
+	mute->ops->destroy(mute);
+}
+END_TEST
+
+START_TEST(serial_output_in_use_is_refused)
+{
+	struct vmm_serial_config config = {.loop = loop, .output = &memory.base};
+	struct vmm_platform_device *second = dev;
+	struct vmm_error err = {0};
+
+	ck_assert_int_eq(vmm_serial_create(&second, &config, &err), -EBUSY);
+	ck_assert_ptr_null(second);
+	ck_assert_ptr_nonnull(strstr(err.message, "back end"));
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("serial");
+	TCase *tc = tcase_create("serial");
+	SRunner *runner;
+	int failed;
+
+	tcase_add_checked_fixture(tc, setup, teardown);
+	tcase_add_test(tc, serial_probe_looks_like_16550a);
+	tcase_add_test(tc, serial_registers_hold_their_values);
+	tcase_add_test(tc, serial_thre_enabled_interrupts_each_time);
+	tcase_add_test(tc, serial_burst_interrupts_once);
+	tcase_add_test(tc, serial_thre_disabled_stays_quiet);
+	tcase_add_test(tc, serial_loopback_gives_byte_back);
+	tcase_add_test(tc, serial_line_arrives_whole);
+	tcase_add_test(tc, serial_prompt_arrives_after_a_moment);
+	tcase_add_test(tc, serial_more_than_the_buffer_loses_nothing);
+	tcase_add_test(tc, serial_two_vcpus_lose_nothing);
+	tcase_add_test(tc, serial_wide_access_goes_register_by_register);
+	tcase_add_test(tc, serial_reset_restores_registers);
+	tcase_add_test(tc, serial_destroy_hands_over_the_rest);
+	tcase_add_test(tc, serial_without_output_runs);
+	tcase_add_test(tc, serial_output_in_use_is_refused);
+	suite_add_tcase(suite, tc);
+	runner = srunner_create(suite);
+	srunner_run_all(runner, CK_ENV);
+	failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
