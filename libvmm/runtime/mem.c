@@ -106,15 +106,15 @@ static int reserve(struct vmm_mem *mem, const struct vmm_mem_region *regions, si
 
 static int map_regions(struct vmm_mem *mem, const struct vmm_mem_region *regions, size_t count)
 {
-	uintptr_t at = (uintptr_t)mem->reservation + GUARD;
+	uint8_t *at = (uint8_t *)mem->reservation + GUARD;
 	uint64_t offset = 0;
 
 	for (size_t i = 0; i < count; i++) {
 		void *host;
 
-		at = (at + HUGE_PAGE - 1) & ~(uintptr_t)(HUGE_PAGE - 1);
-		host = mmap((void *)at, regions[i].size, PROT_READ | PROT_WRITE,
-			    MAP_SHARED | MAP_FIXED, mem->fd, (off_t)offset);
+		at += (HUGE_PAGE - (uintptr_t)at % HUGE_PAGE) % HUGE_PAGE;
+		host = mmap(at, regions[i].size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED,
+			    mem->fd, (off_t)offset);
 		if (host == MAP_FAILED) {
 			return -errno;
 		}
@@ -137,7 +137,7 @@ int vmm_mem_create(struct vmm_mem **out, const struct vmm_mem_region *regions, s
 		   struct vmm_error *err)
 {
 	struct vmm_mem *mem;
-	uint64_t total;
+	uint64_t total = 0;
 	int ret;
 
 	*out = NULL;

@@ -1,0 +1,264 @@
+#!/bin/bash
+#
+# check.sh RULE BUILD_DIR: one rule of the tree. Prints what breaks it, then a line of figures.
+set -euo pipefail
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
+# shellcheck source=tests/support/setup.sh
+. "$here/../support/setup.sh"
+cd "$vmm_root"
+build=${2:-$vmm_root/build/dev}
+broken=0
+
+complain()
+{
+	printf '%s\n' "$*"
+	broken=$((broken + 1))
+}
+
+# A step without which the rule cannot be looked at: its output shows only when it fails.
+must()
+{
+	"$@" >"$scratch/log" 2>&1 || {
+		tail -n 40 "$scratch/log"
+		printf 'failed: %s\n' "$*"
+		exit 1
+	}
+}
+
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+
+sources()
+{
+	git ls-files -- "$@" | grep -E '\.[ch]$'
+}
+
+# Each public header compiles alone, as C11 and as C++, under both compilers, and no kernel header is in it.
+check_headers()
+{
+	local header count=0
+
+	for header in libvmm/include/vmm/*.h devices/include/vmm/dev/*.h; do
+		count=$((count + 1))
+		for compile in "gcc -std=c11 -x c" "clang -std=c11 -x c" "g++ -std=c++11 -x c++"; do
+			$compile -Wall -Wextra -Werror -fsyntax-only -Ilibvmm/include \
+				-Idevices/include "$header" || complain "$header: $compile"
+		done
+		if grep -nE '#include <(linux|asm)/' "$header"; then
+			complain "$header: includes a kernel header"
+		fi
+	done
+	echo "figure: public headers: $count compiled alone, $broken broken"
+}
+
+# The layers below which a file of the layer may look, and itself. Order is that of docs/architecture.md.
+allowed_below()
+{
+	case $1 in
+	base) echo "base" ;;
+	runtime) echo "base runtime" ;;
+	virtio) echo "base runtime virtio" ;;
+	pci) echo "base runtime virtio pci" ;;
+	kvm) echo "base runtime kvm pci" ;;
+	machine) echo "base runtime kvm pci machine" ;;
+	vm) echo "base runtime virtio pci kvm machine vm" ;;
+	esac
+}
+
+# Public headers are libvmm's too: those of vm.h and above are for the vm layer and its users.
+check_layers()
+{
+	local layer file include dir count=0
+
+	for layer in base runtime virtio pci kvm machine vm; do
+		while read -r file; do
+			count=$((count + 1))
+			while read -r include; do
+				dir=${include%%/*}
+				if [ "$include" != "$dir" ] &&
+					[[ " $(allowed_below "$layer") " != *" $dir "* ]]; then
+					complain "$file: includes $include, above its layer"
+				fi
+			done < <(sed -n 's/^#include "\(.*\)".*/\1/p' "$file" | sed 's,^\.\./,,')
+			if grep -nE '#include <vmm/dev/' "$file"; then
+				complain "$file: libvmm knows no device"
+			fi
+		done < <(sources "libvmm/$layer")
+	done
+	while read -r file; do
+		count=$((count + 1))
+		if sed -n 's/^#include [<"]\(.*\)[>"].*/\1/p' "$file" |
+			grep -E '^(kvm|pci|machine|vm|virtio|runtime|base)/|^linux/kvm\.h|^vmm/vm\.h$' |
+			grep -vE "$(platform_device "$file")"; then
+			complain "$file: a device sees public headers only"
+		fi
+	done < <(sources devices)
+	while read -r file; do
+		complain "$file: <linux/kvm.h> belongs to libvmm/kvm and libvmm/machine"
+	done < <(git grep -lF '<linux/kvm.h>' -- '*.c' '*.h' | grep -vE '^libvmm/(kvm|machine)/' |
+		grep -vE '^tests/')
+	while read -r file; do
+		complain "$file: an architecture is named outside libvmm/machine"
+	done < <(git grep -lE '^#\s*(if|ifdef|elif).*(__x86_64__|__aarch64__|__amd64__)' -- '*.c' '*.h' |
+		grep -v '^libvmm/machine/')
+	echo "figure: include directions: $count files, $broken broken"
+}
+
+# A serial port is a platform device, whose interface stands in vm.h.
+platform_device()
+{
+	case $1 in
+	devices/serial.c | devices/include/vmm/dev/serial.h) echo '^vmm/vm\.h$' ;;
+	*) echo '^$' ;;
+	esac
+}
+
+# What a plain build of the archives shows: names, calls a library must not make, data that could change.
+check_symbols()
+{
+	local archive count
+
+	must cmake -S . -B "$scratch/b" -G Ninja -DVMM_TESTS=OFF -DVMM_CLI=OFF -DBUILD_SHARED_LIBS=OFF
+	must cmake --build "$scratch/b" -j "$(nproc)"
+	for archive in "$scratch/b/libvmm/libvmm.a" "$scratch/b/devices/libvmm-devices.a"; do
+		while read -r name; do
+			complain "${archive##*/}: exports $name"
+		done < <(nm -g --defined-only "$archive" 2>/dev/null |
+			awk 'NF == 3 && $3 !~ /^vmm_/ { print $3 }' | sort -u)
+		while read -r name; do
+			complain "${archive##*/}: calls $name"
+		done < <(nm -u "$archive" 2>/dev/null | awk '{ print $2 }' | sort -u |
+			grep -xE 'exit|_exit|_Exit|quick_exit|abort|__assert_fail|printf|puts|putchar|perror|fprintf|vfprintf|__(v?f?printf)_chk|stdout|stderr|stdin|syslog|system|tcsetattr|signal')
+		while read -r name; do
+			complain "${archive##*/}: mutable object $name"
+		done < <(nm "$archive" 2>/dev/null | awk 'NF == 3 && $2 ~ /^[bBdDcC]$/ { print $3 }' | sort -u |
+			grep -vxFf <(relro_objects "$archive"))
+	done
+	count=$(nm -g --defined-only "$scratch/b/libvmm/libvmm.a" "$scratch/b/devices/libvmm-devices.a" 2>/dev/null |
+		grep -c ' T vmm_')
+	echo "figure: symbols: $count exported functions, $broken broken"
+}
+
+# Tables of pointers are constant, but relocated: nm calls them data.
+relro_objects()
+{
+	echo '-'
+	objdump -t "$1" 2>/dev/null | awk '/\.data\.rel\.ro/ { print $NF }' | sort -u
+}
+
+check_format()
+{
+	local files
+
+	mapfile -t files < <(sources)
+	clang-format --dry-run -Werror "${files[@]}" || complain "clang-format -i would change files"
+	echo "figure: clang-format: ${#files[@]} files, $broken broken"
+}
+
+check_tidy()
+{
+	local files
+
+	mapfile -t files < <(sources libvmm devices vmm-cli | grep '\.c$')
+	printf '%s\n' "${files[@]}" |
+		xargs -P "$(nproc)" -n 4 clang-tidy --quiet -p "$build" --warnings-as-errors='*' \
+			2>"$scratch/err" || complain "clang-tidy has found something"
+	grep -vE 'warnings? generated|^Suppressed|^Use -header-filter' "$scratch/err" || true
+	echo "figure: clang-tidy: ${#files[@]} files, $broken broken"
+}
+
+check_cppcheck()
+{
+	cppcheck --quiet --std=c11 --platform=unix64 --error-exitcode=1 --inline-suppr -j "$(nproc)" \
+		--enable=warning,performance,portability --suppress=missingIncludeSystem \
+		--suppressions-list="$here/cppcheck.suppress" \
+		-Ilibvmm/include -Idevices/include -Ilibvmm -Ivmm-cli libvmm devices vmm-cli ||
+		complain "cppcheck has found something"
+	echo "figure: cppcheck: $(sources libvmm devices vmm-cli | grep -c '\.c$') files, $broken broken"
+}
+
+check_shell()
+{
+	local files
+
+	mapfile -t files < <(git ls-files | while read -r f; do
+		if [ -f "$f" ] && head -n 1 "$f" | grep -qaE '^#!.*\b(ba)?sh\b|^# shellcheck shell'; then
+			echo "$f"
+		fi
+	done)
+	shellcheck -x -e SC1091 "${files[@]}" || complain "shellcheck has found something"
+	echo "figure: shellcheck: ${#files[@]} files, $broken broken"
+}
+
+# Both compilers, warnings as errors, and the C library of the release.
+check_clang()
+{
+	local cc
+
+	for cc in gcc clang; do
+		must env CC=$cc cmake -S . -B "$scratch/$cc" -G Ninja -DVMM_WERROR=ON \
+			-DCMAKE_BUILD_TYPE=RelWithDebInfo
+		cmake --build "$scratch/$cc" -j "$(nproc)" >"$scratch/log" 2>&1 ||
+			{ grep -E 'error|warning' "$scratch/log" | head -n 20; complain "$cc warns"; }
+	done
+	echo "figure: compilers: gcc and clang with -Werror, $broken broken"
+}
+
+# The binary is read, not the flags it was built with.
+check_binary()
+{
+	local binary=$vmm_root/build/release/vmm-cli/vmm-cli size head dyn
+
+	must cmake --preset release
+	must cmake --build build/release -j "$(nproc)"
+	size=$(stat -c %s "$binary")
+	head=$(readelf -hlW "$binary") dyn=$(readelf -dW "$binary")
+	[ "$size" -lt 1000000 ] || complain "$binary: $size bytes, not under 1 MB"
+	grep -q 'Type:.*DYN' <<<"$head" || complain "not position independent"
+	! grep -q INTERP <<<"$head" || complain "wants a dynamic loader"
+	! grep -qE 'NEEDED|RPATH|RUNPATH|TEXTREL' <<<"$dyn" || complain "has NEEDED, RPATH or TEXTREL"
+	grep -qE 'FLAGS_1.*PIE' <<<"$dyn" || complain "no PIE flag"
+	grep -qE 'BIND_NOW|FLAGS_1.*NOW' <<<"$dyn" || complain "not BIND_NOW"
+	grep -q GNU_RELRO <<<"$head" || complain "no RELRO"
+	grep -qE 'GNU_STACK.* RW ' <<<"$head" || complain "executable stack"
+	! grep -qE 'LOAD.* RWE ' <<<"$head" || complain "a segment is writable and executable"
+	"$binary" --help >"$scratch/help" || complain "$binary --help fails"
+	echo "figure: release binary: $size bytes, $broken broken"
+}
+
+# Installed headers, libraries and package files are all that the examples see.
+check_package()
+{
+	local prefix=$scratch/prefix count
+
+	must cmake --preset package -B "$scratch/p"
+	must cmake --build "$scratch/p" -j "$(nproc)"
+	must cmake --install "$scratch/p" --prefix "$prefix"
+	mkdir "$scratch/examples"
+	cp examples/*.c examples/CMakeLists.txt "$scratch/examples"
+	must cmake -S "$scratch/examples" -B "$scratch/e" -DCMAKE_PREFIX_PATH="$prefix"
+	must cmake --build "$scratch/e"
+	# The same through pkg-config, static.
+	PKG_CONFIG_PATH=$(dirname "$(find "$prefix" -name vmm.pc)")
+	export PKG_CONFIG_PATH
+	for source in "$scratch"/examples/*.c; do
+		# shellcheck disable=SC2046
+		gcc -std=c11 -D_GNU_SOURCE $(pkg-config --cflags vmm-devices) "$source" -o "$scratch/out" \
+			$(pkg-config --static --libs vmm-devices) ||
+			complain "${source##*/}: does not build with pkg-config"
+	done
+	count=$(find "$scratch/examples" -maxdepth 1 -name '*.c' | wc -l)
+	echo "figure: package: $count examples built against it, $broken broken"
+}
+
+# No path of a machine and no registry's host in the tree.
+check_history()
+{
+	if git grep -nIE '/home/[a-z]+/|/Users/|deb\.debian\.org|registry\.npmjs' -- . ':!tests/contract/check.sh'; then
+		complain "a path of a machine or a host of a registry"
+	fi
+	echo "figure: tree: $(git ls-files | wc -l) files, $broken broken"
+}
+
+"check_$1"
+[ "$broken" -eq 0 ]
