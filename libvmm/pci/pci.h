@@ -32,7 +32,9 @@ struct vmm_pci_platform_ops {
 	/* A new message-signalled interrupt source. -ENOSPC. */
 	int (*msi_alloc)(void *ctx, unsigned *gsi);
 	void (*msi_free)(void *ctx, unsigned gsi);
-	/* Where the interrupt goes: the address and data of an MSI-X table entry (checked there).
+	/*
+	 * Where the interrupt goes: the address and data of an MSI-X table entry as the guest wrote
+	 * it. -EINVAL for an address that is no interrupt controller's: checked there.
 	 */
 	int (*msi_route)(void *ctx, unsigned gsi, uint64_t address, uint32_t data);
 	/* Connects / disconnects an eventfd: while connected each write to it raises gsi, also one
@@ -66,21 +68,28 @@ struct vmm_pci_host_config {
 struct vmm_pci_host;
 struct vmm_pci_function;
 
-/* Makes the host bridge (function 00:00.0) and puts it on the buses. Errors: -EINVAL, -EEXIST,
- * -ENOMEM. */
+/*
+ * Makes the host bridge (function 00:00.0) and puts it on the buses, whose handlers borrow it: no
+ * access may be dispatched after vmm_pci_host_destroy, nor after this failed. What config points to
+ * is borrowed too. Errors: -EINVAL (a range is misaligned, wraps or is on the wrong side of 4 GiB),
+ * -EEXIST (a range is taken), -ENOMEM.
+ */
 int vmm_pci_host_create(struct vmm_pci_host **out, const struct vmm_pci_host_config *config,
 			struct vmm_error *err);
-/* Destroys every function added, then the bridge. NULL is a no-op. */
+/* Destroys every function added, then the bridge. NULL is a no-op. Loop's thread, no vCPU runs. */
 void vmm_pci_host_destroy(struct vmm_pci_host *host);
 
 /*
  * Puts everything back as after power-on: BARs at the addresses assigned by the VMM, memory
- * decoding on (there is no firmware to do it), MSI-X off, and calls each function's reset. No vCPU
- * runs.
+ * decoding on (there is no firmware to do it), MSI-X off, and calls each function's reset. Loop's
+ * thread, no vCPU runs.
  */
 void vmm_pci_host_reset(struct vmm_pci_host *host);
 
-/* A BAR's registers; same rules as struct vmm_bus_ops, ctx is the function. */
+/*
+ * A BAR's registers: len is 1, 2, 4 or 8, offset is naturally aligned and the whole access lies in
+ * the BAR. Other accesses never get here: they read all ones and write nothing.
+ */
 struct vmm_pci_bar_ops {
 	uint64_t (*read)(struct vmm_pci_function *fn, unsigned bar, uint64_t offset, unsigned len);
 	void (*write)(struct vmm_pci_function *fn, unsigned bar, uint64_t offset, unsigned len,
@@ -90,23 +99,23 @@ struct vmm_pci_bar_ops {
 struct vmm_pci_function_ops {
 	struct vmm_pci_bar_ops bar;
 	/*
-	 * Configuration space writes and reads inside a vendor capability that the function wants
-	 * to see (virtio's PCI_CFG window); may be NULL. Called with the host's lock held, after a
-	 * write / before a read.
+	 * After a write to / before a read of configuration space, for functions with registers
+	 * there that do something (virtio's PCI_CFG window); may be NULL. Called without the host's
+	 * lock, because the access behind the window may have to wait for the loop's thread.
 	 */
 	void (*config_written)(struct vmm_pci_function *fn, unsigned offset, unsigned len);
 	void (*config_reading)(struct vmm_pci_function *fn, unsigned offset, unsigned len);
-	/* A BAR now decodes at gpa (mapped) or no longer does: to move ioeventfds. Host's lock
-	 * held. */
+	/*
+	 * A BAR now decodes at gpa (mapped) or no longer does: to move ioeventfds. Host's lock
+	 * held; must not wait for the loop's thread. May be NULL.
+	 */
 	void (*bar_mapped)(struct vmm_pci_function *fn, unsigned bar, uint64_t gpa, bool mapped);
+	/* The guest was reset; configuration space, BARs and MSI-X follow. Loop's thread. */
 	void (*reset)(struct vmm_pci_function *fn);
+	/* Frees fn, whose BARs are unmapped already. Loop's thread. */
 	void (*destroy)(struct vmm_pci_function *fn);
 };
 
-/*
- * virtio over PCI (VIRTIO 1.2 section 4.1): wraps dev in a function and adds it at the first free
- * slot. Takes dev on success. mem, loop, log, id as for a carrier.
- */
 struct vmm_virtio_device;
 struct vmm_loop;
 struct vmm_virtio_pci_config {
@@ -116,11 +125,18 @@ struct vmm_virtio_pci_config {
 	const char *id;
 };
 
+/*
+ * virtio over PCI (VIRTIO 1.2 section 4.1): wraps dev in a function and adds it at the first free
+ * slot, decoding at the address assigned to it. Takes dev on success, with all its ties; on failure
+ * nothing has changed. mem, loop, log, id as for a carrier. Configuration time, loop's thread.
+ * Errors: -ENOSPC (no free slot, no room in the windows), -EINVAL or -EBUSY (dev, as for a
+ * carrier), -EMFILE, -ENOMEM.
+ */
 int vmm_virtio_pci_add(struct vmm_pci_host *host, struct vmm_virtio_device *dev,
 		       const struct vmm_virtio_pci_config *config, unsigned *slot,
 		       struct vmm_error *err);
 
-/* The virtio device in a slot, or NULL. */
+/* The virtio device in a slot, or NULL. Borrowed. */
 struct vmm_virtio_device *vmm_virtio_pci_device(struct vmm_pci_host *host, unsigned slot);
 
 #endif

@@ -1,0 +1,395 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * virtio over PCI, modern only (VIRTIO 1.2 section 4.1): no I/O BAR, no legacy registers, no INTx
+ * (interrupt pin 0): interrupts are MSI-X, one vector for each queue and one for the configuration.
+ */
+#include "pci/virtio_pci.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define VIRTIO_VENDOR   0x1af4u
+#define VIRTIO_DEVICE   0x1040u /* plus the virtio device id */
+#define VIRTIO_REVISION 1u
+
+/* struct virtio_pci_cap, section 4.1.4 */
+#define CAP_LEN       16u
+#define CAP_TYPE      3u
+#define CAP_BAR       4u
+#define CAP_OFFSET    8u
+#define CAP_LENGTH    12u
+#define CAP_EXTRA     16u /* notify_off_multiplier, pci_cfg_data */
+#define CAP_LEN_EXTRA 20u
+#define TYPE_COMMON   1u
+#define TYPE_NOTIFY   2u
+#define TYPE_ISR      3u
+#define TYPE_DEVICE   4u
+#define TYPE_PCI_CFG  5u
+#define DATA_LEN      4u
+
+static struct virtio_pci *from_fn(struct vmm_pci_function *fn)
+{
+	return (struct virtio_pci *)fn;
+}
+
+/* ---- interrupts ---- */
+
+/*
+ * The ISR's configuration bit is set in any case, its queue bit only when there is no MSI-X
+ * (section 4.1.4.5.1), for drivers that poll.
+ */
+static void raise_irq(struct vmm_irq *base)
+{
+	struct vpci_irq *irq = (struct vpci_irq *)base;
+	struct virtio_pci *vp = irq->vp;
+
+	if (irq->isr_bit == VPCI_ISR_CONFIG || !vmm_pci_msix_enabled(vp->msix)) {
+		__atomic_fetch_or(&vp->isr, irq->isr_bit, __ATOMIC_ACQ_REL);
+	}
+	/* NO_VECTOR is none that msix has. */
+	vmm_pci_msix_raise(vp->msix, __atomic_load_n(&irq->vector, __ATOMIC_ACQUIRE));
+}
+
+static void init_irq(struct virtio_pci *vp, struct vpci_irq *irq, uint8_t isr_bit)
+{
+	irq->base.raise = raise_irq;
+	irq->vp = vp;
+	irq->isr_bit = isr_bit;
+	irq->vector = VPCI_NO_VECTOR;
+}
+
+/* ---- the BAR ---- */
+
+static uint64_t device_read(struct virtio_pci *vp, unsigned offset, unsigned len)
+{
+	uint8_t bytes[8] = {0};
+	uint64_t value = 0;
+
+	vmm_carrier_read_config(vp->carrier, offset, bytes, len);
+	for (unsigned i = 0; i < len; i++) {
+		value |= (uint64_t)bytes[i] << (8 * i);
+	}
+	return value;
+}
+
+static void device_write(struct virtio_pci *vp, unsigned offset, unsigned len, uint64_t value)
+{
+	uint8_t bytes[8];
+
+	for (unsigned i = 0; i < len; i++) {
+		bytes[i] = (uint8_t)(value >> (8 * i));
+	}
+	vmm_carrier_write_config(vp->carrier, offset, bytes, len);
+}
+
+static uint64_t bar_read(struct vmm_pci_function *fn, unsigned bar, uint64_t offset, unsigned len)
+{
+	struct virtio_pci *vp = from_fn(fn);
+	unsigned in_block = (unsigned)(offset % VPCI_BLOCK_SIZE);
+
+	(void)bar;
+	switch (offset - in_block) {
+	case VPCI_COMMON:
+		return vmm_vpci_common_read(vp, in_block, len);
+	case VPCI_ISR:
+		/* Reading clears (section 4.1.4.5). */
+		return in_block == 0 ? __atomic_exchange_n(&vp->isr, 0, __ATOMIC_ACQ_REL) : 0;
+	case VPCI_DEVICE:
+		return device_read(vp, in_block, len);
+	case VPCI_MSIX:
+		return vmm_pci_msix_table_read(vp->msix, in_block, len);
+	case VPCI_PBA:
+		return vmm_pci_msix_pba_read(vp->msix, in_block, len);
+	default:
+		return 0;
+	}
+}
+
+static void bar_write(struct vmm_pci_function *fn, unsigned bar, uint64_t offset, unsigned len,
+		      uint64_t value)
+{
+	struct virtio_pci *vp = from_fn(fn);
+	unsigned in_block = (unsigned)(offset % VPCI_BLOCK_SIZE);
+
+	(void)bar;
+	switch (offset - in_block) {
+	case VPCI_COMMON:
+		vmm_vpci_common_write(vp, in_block, len, value);
+		break;
+	case VPCI_DEVICE:
+		device_write(vp, in_block, len, value);
+		break;
+	case VPCI_NOTIFY:
+		vmm_vpci_kick(vp, in_block);
+		break;
+	case VPCI_MSIX:
+		vmm_pci_msix_table_write(vp->msix, in_block, len, value);
+		break;
+	default:
+		break; /* the ISR and the pending bits are read-only */
+	}
+}
+
+static void bar_mapped(struct vmm_pci_function *fn, unsigned bar, uint64_t gpa, bool mapped)
+{
+	(void)bar;
+	vmm_vpci_kick_set_mapped(from_fn(fn), mapped, gpa + VPCI_NOTIFY);
+}
+
+/* ---- the PCI_CFG window: the BAR through configuration space (section 4.1.4.9) ---- */
+
+struct window {
+	uint8_t bar;
+	uint32_t offset;
+	uint32_t len;
+	uint32_t data;
+};
+
+static uint32_t load_le32(const uint8_t *bytes)
+{
+	return bytes[0] | ((uint32_t)bytes[1] << 8) | ((uint32_t)bytes[2] << 16) |
+	       ((uint32_t)bytes[3] << 24);
+}
+
+/* Copies what the driver set; false when that is no access that the BAR would take. */
+static bool load_window(struct virtio_pci *vp, struct window *w)
+{
+	uint8_t cap[CAP_LEN_EXTRA];
+
+	vmm_pci_function_copy_out(&vp->fn, vp->window, cap, sizeof(cap));
+	w->bar = cap[CAP_BAR];
+	w->offset = load_le32(cap + CAP_OFFSET);
+	w->len = load_le32(cap + CAP_LENGTH);
+	w->data = load_le32(cap + CAP_EXTRA);
+	return w->bar == VPCI_BAR && (w->len == 1 || w->len == 2 || w->len == 4) &&
+	       w->offset % w->len == 0 && w->offset < VPCI_BAR_SIZE &&
+	       w->len <= VPCI_BAR_SIZE - w->offset;
+}
+
+static bool touches_data(const struct virtio_pci *vp, unsigned offset, unsigned len)
+{
+	unsigned data = vp->window + CAP_EXTRA;
+
+	return offset < data + DATA_LEN && offset + len > data;
+}
+
+static void config_written(struct vmm_pci_function *fn, unsigned offset, unsigned len)
+{
+	struct virtio_pci *vp = from_fn(fn);
+	struct window w;
+
+	if (touches_data(vp, offset, len) && load_window(vp, &w)) {
+		uint32_t mask = UINT32_MAX >> (32 - 8 * w.len);
+
+		bar_write(fn, VPCI_BAR, w.offset, w.len, w.data & mask);
+	}
+}
+
+static void config_reading(struct vmm_pci_function *fn, unsigned offset, unsigned len)
+{
+	struct virtio_pci *vp = from_fn(fn);
+	uint8_t bytes[DATA_LEN];
+	struct window w;
+	uint64_t value;
+
+	if (!touches_data(vp, offset, len)) {
+		return;
+	}
+	value = UINT64_MAX;
+	if (load_window(vp, &w)) {
+		value = bar_read(fn, VPCI_BAR, w.offset, w.len);
+	} else {
+		w.len = DATA_LEN; /* as an access that nobody answers: all ones */
+	}
+	for (unsigned i = 0; i < w.len; i++) {
+		bytes[i] = (uint8_t)(value >> (8 * i));
+	}
+	vmm_pci_function_copy_in(fn, vp->window + CAP_EXTRA, bytes, w.len);
+}
+
+/* ---- making the function ---- */
+
+static unsigned add_cap(struct virtio_pci *vp, uint8_t type, unsigned len, uint32_t offset,
+			uint32_t length)
+{
+	struct vmm_pci_function *fn = &vp->fn;
+	unsigned at = vmm_pci_function_add_cap(fn, VMM_PCI_CAP_VENDOR, len);
+
+	if (at != 0) {
+		vmm_pci_function_set8(fn, at + 2, (uint8_t)len);
+		vmm_pci_function_set8(fn, at + CAP_TYPE, type);
+		vmm_pci_function_set8(fn, at + CAP_BAR, VPCI_BAR);
+		vmm_pci_function_set32(fn, at + CAP_OFFSET, offset);
+		vmm_pci_function_set32(fn, at + CAP_LENGTH, length);
+	}
+	return at;
+}
+
+/* The five capabilities and MSI-X take 100 of the 192 bytes there are, so nothing here can fail. */
+static void add_caps(struct virtio_pci *vp)
+{
+	struct vmm_pci_function *fn = &vp->fn;
+	unsigned at;
+
+	(void)vmm_pci_function_add_msix(fn, vp->msix, VPCI_BAR, VPCI_MSIX, VPCI_PBA);
+	(void)add_cap(vp, TYPE_COMMON, CAP_LEN, VPCI_COMMON, VPCI_COMMON_SIZE);
+	(void)add_cap(vp, TYPE_ISR, CAP_LEN, VPCI_ISR, 1);
+	(void)add_cap(vp, TYPE_DEVICE, CAP_LEN, VPCI_DEVICE, VPCI_BLOCK_SIZE);
+	at = add_cap(vp, TYPE_NOTIFY, CAP_LEN_EXTRA, VPCI_NOTIFY, VPCI_BLOCK_SIZE);
+	vmm_pci_function_set32(fn, at + CAP_EXTRA, VPCI_NOTIFY_STRIDE);
+	at = add_cap(vp, TYPE_PCI_CFG, CAP_LEN_EXTRA, 0, 0);
+	vp->window = at;
+	fn->writable[at + CAP_BAR] = 0xff;
+	memset(&fn->writable[at + CAP_OFFSET], 0xff, 4 + 4 + DATA_LEN);
+}
+
+static uint32_t class_code(uint32_t device_id)
+{
+	switch (device_id) {
+	case VMM_VIRTIO_ID_NET:
+		return 0x020000; /* Ethernet */
+	case VMM_VIRTIO_ID_BLOCK:
+		return 0x018000; /* other mass storage */
+	case VMM_VIRTIO_ID_CONSOLE:
+		return 0x078000; /* other communication */
+	case VMM_VIRTIO_ID_RNG:
+		return 0x108000; /* other encryption */
+	default:
+		return 0xff0000; /* fits no class */
+	}
+}
+
+static void fn_reset(struct vmm_pci_function *fn)
+{
+	vmm_vpci_reset_device(from_fn(fn));
+}
+
+/* vp may be half made. */
+static void free_vp(struct virtio_pci *vp)
+{
+	vmm_vpci_kick_finish(vp);
+	vmm_pci_msix_destroy(vp->msix);
+	(void)pthread_mutex_destroy(&vp->kick_lock);
+	(void)pthread_mutex_destroy(&vp->lock);
+	free(vp);
+}
+
+static void fn_destroy(struct vmm_pci_function *fn)
+{
+	struct virtio_pci *vp = from_fn(fn);
+
+	vmm_carrier_destroy(vp->carrier);
+	free_vp(vp);
+}
+
+static const struct vmm_pci_function_ops virtio_pci_ops = {
+	.bar = {.read = bar_read, .write = bar_write},
+	.config_written = config_written,
+	.config_reading = config_reading,
+	.bar_mapped = bar_mapped,
+	.reset = fn_reset,
+	.destroy = fn_destroy,
+};
+
+static struct virtio_pci *new_vp(struct vmm_virtio_device *dev, const struct vmm_log *log)
+{
+	struct vmm_pci_ids ids = {
+		.vendor = VIRTIO_VENDOR,
+		.device = (uint16_t)(VIRTIO_DEVICE + dev->device_id),
+		.subsystem_vendor = VIRTIO_VENDOR,
+		.subsystem = (uint16_t)(VIRTIO_DEVICE + dev->device_id),
+		.class_code = class_code(dev->device_id),
+		.revision = VIRTIO_REVISION,
+	};
+	struct virtio_pci *vp = calloc(1, sizeof(*vp) + dev->queue_count * sizeof(vp->queues[0]));
+
+	if (!vp) {
+		return NULL;
+	}
+	vmm_pci_function_init(&vp->fn, &virtio_pci_ops, &ids);
+	(void)vmm_pci_function_add_bar(&vp->fn, VPCI_BAR, VPCI_BAR_SIZE, true, true);
+	vp->dev = dev;
+	vp->log = log;
+	(void)pthread_mutex_init(&vp->lock, NULL);
+	(void)pthread_mutex_init(&vp->kick_lock, NULL);
+	init_irq(vp, &vp->config_irq, VPCI_ISR_CONFIG);
+	vp->queue_count = dev->queue_count;
+	for (unsigned i = 0; i < vp->queue_count; i++) {
+		init_irq(vp, &vp->queues[i].irq, VPCI_ISR_QUEUE);
+		vp->queues[i].index = i;
+		vp->queues[i].kick_fd = -1;
+	}
+	return vp;
+}
+
+static int create_carrier(struct virtio_pci *vp, const struct vmm_virtio_pci_config *config,
+			  struct vmm_error *err)
+{
+	struct vmm_irq *irqs[VMM_VIRTIO_QUEUES_MAX];
+	struct vmm_carrier_config cc = {
+		.mem = config->mem,
+		.loop = config->loop,
+		.log = config->log,
+		.id = config->id,
+		.config_irq = &vp->config_irq.base,
+		.queue_irqs = irqs,
+		.on_active = vmm_vpci_kick_set_active,
+		.ctx = vp,
+	};
+
+	for (unsigned i = 0; i < vp->queue_count; i++) {
+		irqs[i] = &vp->queues[i].irq.base;
+	}
+	return vmm_carrier_create(&vp->carrier, vp->dev, &cc, err);
+}
+
+int vmm_virtio_pci_add(struct vmm_pci_host *host, struct vmm_virtio_device *dev,
+		       const struct vmm_virtio_pci_config *config, unsigned *slot,
+		       struct vmm_error *err)
+{
+	struct virtio_pci *vp;
+	int ret;
+
+	if (dev->queue_count == 0 || dev->queue_count > VMM_VIRTIO_QUEUES_MAX ||
+	    dev->device_id == 0 || dev->device_id > 0x3f) {
+		return vmm_error_set(err, -EINVAL, "%s: no virtio device has %u queues and id %u",
+				     dev->name, dev->queue_count, dev->device_id);
+	}
+	vp = new_vp(dev, config->log);
+	if (!vp) {
+		return vmm_error_set(err, -ENOMEM, "%s: out of memory", dev->name);
+	}
+	ret = vmm_pci_msix_create(&vp->msix, dev->queue_count + 1, vmm_pci_host_platform(host),
+				  config->log);
+	if (ret == 0) {
+		ret = vmm_vpci_kick_init(vp, config->loop);
+	}
+	if (ret < 0) {
+		(void)vmm_error_wrap(err, ret, "%s: cannot make its event descriptors", dev->name);
+		goto error;
+	}
+	add_caps(vp);
+	ret = vmm_pci_host_place(host, &vp->fn, err);
+	if (ret < 0) {
+		goto error;
+	}
+	/* Last, because it takes the device. */
+	ret = create_carrier(vp, config, err);
+	if (ret < 0) {
+		goto error;
+	}
+	vmm_pci_host_add(host, &vp->fn);
+	*slot = vp->fn.slot;
+	return 0;
+error:
+	free_vp(vp);
+	return ret;
+}
+
+struct vmm_virtio_device *vmm_virtio_pci_device(struct vmm_pci_host *host, unsigned slot)
+{
+	struct vmm_pci_function *fn = vmm_pci_host_function(host, slot);
+
+	return fn && fn->ops == &virtio_pci_ops ? from_fn(fn)->dev : NULL;
+}
