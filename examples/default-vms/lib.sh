@@ -15,6 +15,21 @@ uuid_of()
 	echo "${h:0:8}-${h:8:4}-4${h:13:3}-8${h:17:3}-${h:20:12}"
 }
 
+# unpack DIR PACKAGE...: deb_unpack, but asks apt once for all names: that is most of the time it takes.
+unpack()
+{
+	local dir=$1 file package
+	shift
+	while read -r _ file _; do
+		package=${file%%_*}
+		if [ -e "$vmm_cache/deb/$file" ]; then
+			dpkg-deb -x "$vmm_cache/deb/$file" "$dir"
+		else
+			deb_unpack "$dir" "$package"
+		fi
+	done < <(apt-get -qq --print-uris download "$@" || printf "'' %s_\n" "$@")
+}
+
 # tree_normal DIR: modes from the x bit alone, times zero.
 tree_normal()
 {
