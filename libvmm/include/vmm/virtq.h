@@ -77,8 +77,9 @@ void vmm_virtq_unpop(struct vmm_virtq *q, uint16_t n);
 
 /*
  * Returns a chain with `written` bytes written, counted from the start of its writable buffers. In
- * any order. The driver sees it at the next flush. 0, or -EINVAL when head is not in flight (a bug
- * of the device; nothing is done).
+ * any order. The driver sees it at the next flush. 0, or -EINVAL when head is not in flight or
+ * `written` is more than the chain had room for (bugs of the device; nothing is done). On a broken
+ * queue the driver sees nothing, but the chain no longer counts as in flight.
  */
 int vmm_virtq_push(struct vmm_virtq *q, uint16_t head, uint32_t written);
 
@@ -92,13 +93,19 @@ unsigned vmm_virtq_in_flight(const struct vmm_virtq *q);
 /* Asks the driver for no notifications (a hint). */
 void vmm_virtq_kick_disable(struct vmm_virtq *q);
 /*
- * Asks for notifications again; true when chains became available meanwhile, for which no
- * notification may come: run the loop again.
+ * Asks for notifications of every chain made available from now on; true when chains are available
+ * already, for which no notification may come: run the loop again.
  */
 bool vmm_virtq_kick_enable(struct vmm_virtq *q);
 
 /* True when a chain is available right now. */
 bool vmm_virtq_has_avail(struct vmm_virtq *q);
+/*
+ * How many chains are available right now; 0 for a broken queue. A device that needs more chains
+ * than there are gives back what it popped, counts, calls vmm_virtq_kick_enable, and may wait for a
+ * notification only when the count is still the same.
+ */
+unsigned vmm_virtq_avail_count(struct vmm_virtq *q);
 
 bool vmm_virtq_is_broken(const struct vmm_virtq *q);
 
@@ -176,7 +183,7 @@ int vmm_writer_split_tail(struct vmm_writer *w, size_t len, struct vmm_writer *t
 /* What the driver configured. Addresses are guest physical. */
 struct vmm_virtq_config {
 	uint16_t size;     /* entries: a power of two */
-	uint16_t size_max; /* what the device offered, at most VMM_VIRTQ_SIZE_MAX */
+	uint16_t size_max; /* what the device offered; a split ring has at most 32768 */
 	vmm_gpa desc;      /* descriptor table: 16 * size bytes, aligned to 16 */
 	vmm_gpa driver;    /* available ring: 6 + 2 * size bytes, aligned to 2 */
 	vmm_gpa device;    /* used ring: 6 + 8 * size bytes, aligned to 4 */
