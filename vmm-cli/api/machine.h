@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * From a configuration to a VM of the library with its devices.
+ */
+#ifndef VMM_CLI_MACHINE_H
+#define VMM_CLI_MACHINE_H
+
+#include <vmm/dev/chardev.h>
+#include <vmm/vm.h>
+
+#include "config/config.h"
+
+#define VM_CONSOLE_ID "__console"
+#define VM_RNG_ID     "__rng"
+
+/* Back ends that live longer than one run of the VM; NULL: nowhere. */
+struct vm_backends {
+	struct vmm_chardev *console;
+	struct vmm_chardev *serial;
+};
+
+/*
+ * Gives vm its kernel and devices: opens the files that config names, duplicates the
+ * descriptors it holds. backends are borrowed until the VM is destroyed. On failure the VM is
+ * half built: destroy it. err names the file or device.
+ */
+int vm_machine_build(struct vmm_vm *vm, const struct vm_config *config,
+		     const struct vm_backends *backends, const struct vmm_log *log,
+		     struct vmm_error *err);
+
+#endif

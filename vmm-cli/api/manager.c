@@ -1,0 +1,536 @@
+/* SPDX-License-Identifier: MIT */
+#include "api/manager.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "api/machine.h"
+
+struct vm_manager {
+	struct vm_manager_config config;
+	bool defined;
+	struct vm_config vm_config;
+	struct vm_backends backends;
+	bool console_is_tty;
+	struct vmm_vm *vm; /* NULL before boot and after shutdown */
+};
+
+static enum vm_result absent(struct vmm_error *err)
+{
+	(void)vmm_error_set(err, -ENODEV, "there is no VM: create one first");
+	return VM_NOT_FOUND;
+}
+
+static enum vm_result wrong_state(const struct vm_manager *m, const char *needed,
+				  struct vmm_error *err)
+{
+	(void)vmm_error_set(err, -EBUSY, "the VM is in state %s, not %s",
+			    vm_state_name(vm_manager_state(m)), needed);
+	return VM_FAILED;
+}
+
+static enum vm_result failed(int ret, const char *what, struct vmm_error *err)
+{
+	(void)vmm_error_wrap(err, ret, "%s", what);
+	return VM_FAILED;
+}
+
+/* What the caller's input deserves. */
+static enum vm_result input_error(int ret)
+{
+	switch (ret) {
+	case 0:
+		return VM_OK;
+	case -EEXIST:
+		return VM_CONFLICT;
+	case -EINVAL:
+	case -ENOSPC:
+		return VM_INVALID;
+	default:
+		return VM_FAILED;
+	}
+}
+
+int vm_manager_create(struct vm_manager **out, const struct vm_manager_config *config)
+{
+	struct vm_manager *m = calloc(1, sizeof(*m));
+
+	*out = m;
+	if (!m) {
+		return -ENOMEM;
+	}
+	m->config = *config;
+	vm_config_init(&m->vm_config);
+	return 0;
+}
+
+static void forget(struct vm_manager *m)
+{
+	vmm_vm_destroy(m->vm);
+	m->vm = NULL;
+	vmm_chardev_destroy(m->backends.console);
+	vmm_chardev_destroy(m->backends.serial);
+	memset(&m->backends, 0, sizeof(m->backends));
+	m->console_is_tty = false;
+	vm_config_finish(&m->vm_config);
+	m->defined = false;
+}
+
+void vm_manager_destroy(struct vm_manager *m)
+{
+	if (m) {
+		forget(m);
+		free(m);
+	}
+}
+
+enum vm_state vm_manager_state(const struct vm_manager *m)
+{
+	if (!m->vm) {
+		return m->defined ? VM_CREATED : VM_ABSENT;
+	}
+	switch (vmm_vm_state(m->vm)) {
+	case VMM_VM_CONFIGURING:
+		return VM_CREATED;
+	case VMM_VM_RUNNING:
+		return VM_RUNNING;
+	case VMM_VM_PAUSED:
+		return VM_PAUSED;
+	case VMM_VM_STOPPED:
+		break;
+	}
+	return VM_SHUTDOWN;
+}
+
+const char *vm_state_name(enum vm_state state)
+{
+	switch (state) {
+	case VM_CREATED:
+		return "Created";
+	case VM_RUNNING:
+		return "Running";
+	case VM_PAUSED:
+		return "Paused";
+	case VM_SHUTDOWN:
+		return "Shutdown";
+	case VM_ABSENT:
+		break;
+	}
+	return "Absent";
+}
+
+const struct vm_config *vm_manager_config_of(const struct vm_manager *m)
+{
+	return m->defined ? &m->vm_config : NULL;
+}
+
+/* ---- back ends ---- */
+
+static int open_pty(struct vmm_chardev **out, struct vm_console *console, struct vmm_error *err)
+{
+	int ret = vmm_pty_create(out, err);
+	char *path;
+
+	if (ret < 0) {
+		return ret;
+	}
+	path = strdup(vmm_pty_path(*out));
+	if (!path) {
+		return vmm_error_set(err, -ENOMEM, "out of memory");
+	}
+	free(console->file.path);
+	console->file.path = path;
+	return 0;
+}
+
+static int open_log(struct vmm_chardev **out, struct vm_console *console, struct vmm_error *err)
+{
+	struct vmm_logfile_config log = {.max_size = console->size_limit};
+	int ret;
+
+	if (console->file.fd < 0) {
+		log.path = console->file.path;
+		return vmm_logfile_create(out, &log, err);
+	}
+	log.fd = console->file.fd;
+	ret = vmm_logfile_create(out, &log, err);
+	if (ret == 0) {
+		console->file.fd = -1;
+	}
+	return ret;
+}
+
+static int open_backend(struct vm_manager *m, struct vm_console *console, bool input,
+			struct vmm_chardev **out, struct vmm_error *err)
+{
+	struct vmm_fdchar_config tty = {
+		.in_fd = input ? m->config.tty_in : -1,
+		.out_fd = m->config.tty_out,
+		.filter = input ? m->config.tty_filter : NULL,
+		.ctx = m->config.ctx,
+	};
+
+	switch (console->mode) {
+	case VM_CONSOLE_PTY:
+		return open_pty(out, console, err);
+	case VM_CONSOLE_FILE:
+		return open_log(out, console, err);
+	case VM_CONSOLE_TTY:
+		return vmm_fdchar_create(out, &tty, err);
+	case VM_CONSOLE_OFF:
+	case VM_CONSOLE_NULL:
+		break;
+	}
+	return 0;
+}
+
+/* ---- life ---- */
+
+enum vm_result vm_manager_define(struct vm_manager *m, struct vm_config *config,
+				 struct vmm_error *err)
+{
+	int ret;
+
+	if (m->defined) {
+		vm_config_finish(config);
+		(void)vmm_error_set(err, -EEXIST, "there is a VM already: delete it first");
+		return VM_FAILED;
+	}
+	m->vm_config = *config;
+	m->defined = true;
+	vm_config_init(config);
+	ret = open_backend(m, &m->vm_config.console, true, &m->backends.console, err);
+	if (ret < 0) {
+		(void)vmm_error_wrap(err, ret, "console");
+	} else {
+		m->console_is_tty = m->vm_config.console.mode == VM_CONSOLE_TTY;
+		ret = open_backend(m, &m->vm_config.serial, false, &m->backends.serial, err);
+		if (ret < 0) {
+			(void)vmm_error_wrap(err, ret, "serial");
+		}
+	}
+	if (ret < 0) {
+		forget(m);
+		return ret == -EINVAL ? VM_INVALID : VM_FAILED;
+	}
+	return VM_OK;
+}
+
+enum vm_result vm_manager_delete(struct vm_manager *m, struct vmm_error *err)
+{
+	(void)err;
+	if (m->vm) {
+		vm_events_emit(m->config.events, "vm", "shutdown");
+	}
+	if (m->defined) {
+		forget(m);
+		vm_events_emit(m->config.events, "vm", "deleted");
+	}
+	return VM_OK;
+}
+
+static const char *exit_words(const struct vmm_exit *why)
+{
+	switch (why->reason) {
+	case VMM_EXIT_POWEROFF:
+		return "the guest powered itself off";
+	case VMM_EXIT_RESET:
+		return "the guest asked for a reset";
+	case VMM_EXIT_STOPPED:
+		return "stopped";
+	case VMM_EXIT_CRASH:
+		return "the guest crashed";
+	case VMM_EXIT_ERROR:
+	case VMM_EXIT_NONE:
+		break;
+	}
+	return "the host failed";
+}
+
+static void on_vm_exit(void *ctx, const struct vmm_exit *why)
+{
+	struct vm_manager *m = ctx;
+	bool good = why->reason == VMM_EXIT_POWEROFF || why->reason == VMM_EXIT_STOPPED;
+
+	vmm_log(m->config.log, good ? VMM_LOG_INFO : VMM_LOG_ERROR, "VM ended: %s%s%s%s%s",
+		exit_words(why), why->detail ? ": " : "", why->detail ? why->detail : "",
+		why->reason == VMM_EXIT_ERROR ? ": " : "",
+		why->reason == VMM_EXIT_ERROR ? strerror(-why->code) : "");
+	vm_events_emit(m->config.events, "vm", "shutdown");
+	if (m->config.on_exit) {
+		m->config.on_exit(m->config.ctx, why);
+	}
+}
+
+static void on_vm_reboot(void *ctx)
+{
+	struct vm_manager *m = ctx;
+
+	vmm_log(m->config.log, VMM_LOG_INFO, "VM rebooted");
+	vm_events_emit(m->config.events, "vm", "rebooted");
+}
+
+static int build_and_start(struct vm_manager *m, struct vmm_error *err)
+{
+	const struct vmm_vm_config config = {
+		.memory_size = m->vm_config.memory.size,
+		.vcpus = (unsigned)m->vm_config.cpus.boot_vcpus,
+		.loop = m->config.loop,
+		.log = m->config.log,
+		.on_exit = on_vm_exit,
+		.on_reboot = on_vm_reboot,
+		.ctx = m,
+	};
+	int ret = vmm_vm_create(&m->vm, &config, err);
+
+	if (ret == 0) {
+		ret = vm_machine_build(m->vm, &m->vm_config, &m->backends, m->config.log, err);
+	}
+	if (ret == 0) {
+		ret = vmm_vm_start(m->vm, err);
+	}
+	if (ret < 0) {
+		vmm_vm_destroy(m->vm);
+		m->vm = NULL;
+	}
+	return ret;
+}
+
+enum vm_result vm_manager_boot(struct vm_manager *m, struct vmm_error *err)
+{
+	enum vm_state state = vm_manager_state(m);
+	int ret;
+
+	if (state == VM_ABSENT) {
+		return absent(err);
+	}
+	if (state != VM_CREATED && state != VM_SHUTDOWN) {
+		return wrong_state(m, "Created", err);
+	}
+	vmm_vm_destroy(m->vm);
+	m->vm = NULL;
+	vm_events_emit(m->config.events, "vm", "booting");
+	ret = build_and_start(m, err);
+	if (ret < 0) {
+		if (err && !err->message[0]) {
+			(void)vmm_error_set(err, ret, "%s", strerror(-ret));
+		}
+		return VM_FAILED;
+	}
+	vmm_log(m->config.log, VMM_LOG_INFO, "VM booted");
+	vm_events_emit(m->config.events, "vm", "booted");
+	return VM_OK;
+}
+
+/* VM_OK when the VM runs or is paused. */
+static enum vm_result need_live(const struct vm_manager *m, struct vmm_error *err)
+{
+	enum vm_state state = vm_manager_state(m);
+
+	if (state == VM_ABSENT) {
+		return absent(err);
+	}
+	if (state != VM_RUNNING && state != VM_PAUSED) {
+		return wrong_state(m, "Running", err);
+	}
+	return VM_OK;
+}
+
+static enum vm_result need(const struct vm_manager *m, enum vm_state wanted, struct vmm_error *err)
+{
+	enum vm_state state = vm_manager_state(m);
+
+	if (state == VM_ABSENT) {
+		return absent(err);
+	}
+	return state == wanted ? VM_OK : wrong_state(m, vm_state_name(wanted), err);
+}
+
+enum vm_result vm_manager_shutdown(struct vm_manager *m, struct vmm_error *err)
+{
+	enum vm_result result = need_live(m, err);
+
+	if (result == VM_OK) {
+		vmm_vm_destroy(m->vm);
+		m->vm = NULL;
+		vmm_log(m->config.log, VMM_LOG_INFO, "VM shut down");
+		vm_events_emit(m->config.events, "vm", "shutdown");
+	}
+	return result;
+}
+
+enum vm_result vm_manager_reboot(struct vm_manager *m, struct vmm_error *err)
+{
+	enum vm_result result = need_live(m, err);
+	int ret;
+
+	if (result != VM_OK) {
+		return result;
+	}
+	vm_events_emit(m->config.events, "vm", "rebooting");
+	ret = vmm_vm_reboot(m->vm);
+	return ret < 0 ? failed(ret, "reboot", err) : VM_OK;
+}
+
+enum vm_result vm_manager_pause(struct vm_manager *m, struct vmm_error *err)
+{
+	enum vm_result result = need(m, VM_RUNNING, err);
+	int ret;
+
+	if (result != VM_OK) {
+		return result;
+	}
+	vm_events_emit(m->config.events, "vm", "pausing");
+	ret = vmm_vm_pause(m->vm);
+	if (ret < 0) {
+		return failed(ret, "pause", err);
+	}
+	vm_events_emit(m->config.events, "vm", "paused");
+	return VM_OK;
+}
+
+enum vm_result vm_manager_resume(struct vm_manager *m, struct vmm_error *err)
+{
+	enum vm_result result = need(m, VM_PAUSED, err);
+	int ret;
+
+	if (result != VM_OK) {
+		return result;
+	}
+	vm_events_emit(m->config.events, "vm", "resuming");
+	ret = vmm_vm_resume(m->vm);
+	if (ret < 0) {
+		return failed(ret, "resume", err);
+	}
+	vm_events_emit(m->config.events, "vm", "resumed");
+	return VM_OK;
+}
+
+enum vm_result vm_manager_power_button(struct vm_manager *m, struct vmm_error *err)
+{
+	enum vm_result result = need(m, VM_RUNNING, err);
+	int ret;
+
+	if (result != VM_OK) {
+		return result;
+	}
+	ret = vmm_vm_power_button(m->vm);
+	return ret < 0 ? failed(ret, "power button", err) : VM_OK;
+}
+
+/* ---- devices ---- */
+
+static enum vm_result need_cold(const struct vm_manager *m, struct vmm_error *err)
+{
+	enum vm_state state = vm_manager_state(m);
+
+	if (state == VM_ABSENT) {
+		return absent(err);
+	}
+	if (state != VM_CREATED) {
+		(void)vmm_error_set(
+			err, -EBUSY,
+			"the VM is in state %s: devices come and go only before vm.boot",
+			vm_state_name(state));
+		return VM_FAILED;
+	}
+	return VM_OK;
+}
+
+enum vm_result vm_manager_add_disk(struct vm_manager *m, struct vm_disk *disk,
+				   struct vmm_error *err)
+{
+	enum vm_result result = need_cold(m, err);
+
+	return result == VM_OK ? input_error(vm_config_add_disk(&m->vm_config, disk, err)) : result;
+}
+
+enum vm_result vm_manager_add_net(struct vm_manager *m, struct vm_net *net, struct vmm_error *err)
+{
+	enum vm_result result = need_cold(m, err);
+
+	return result == VM_OK ? input_error(vm_config_add_net(&m->vm_config, net, err)) : result;
+}
+
+enum vm_result vm_manager_remove(struct vm_manager *m, const char *id, struct vmm_error *err)
+{
+	enum vm_result result = need_cold(m, err);
+
+	if (result != VM_OK) {
+		return result;
+	}
+	if (vm_config_remove(&m->vm_config, id) < 0) {
+		(void)vmm_error_set(err, -ENOENT, "there is no disk or network device '%.40s'", id);
+		return VM_NOT_FOUND;
+	}
+	return VM_OK;
+}
+
+/* ---- looking ---- */
+
+enum vm_result vm_manager_info(struct vm_manager *m, json_t **out, struct vmm_error *err)
+{
+	json_t *config;
+
+	if (!m->defined) {
+		return absent(err);
+	}
+	config = vm_config_to_json(&m->vm_config);
+	*out = config ? json_pack("{s:o,s:s,s:I}", "config", config, "state",
+				  vm_state_name(vm_manager_state(m)), "memory_actual_size",
+				  (json_int_t)m->vm_config.memory.size)
+		      : NULL;
+	return *out ? VM_OK : failed(-ENOMEM, "info", err);
+}
+
+static void emit_counter(void *ctx, const char *name, uint64_t value)
+{
+	/* JSON's integers are signed here; a counter that large has long lost its meaning. */
+	(void)json_object_set_new((json_t *)ctx, name,
+				  json_integer((json_int_t)(value & INT64_MAX)));
+}
+
+static void add_counters(struct vm_manager *m, const char *id, json_t *all)
+{
+	struct vmm_virtio_device *dev = vmm_vm_find_virtio(m->vm, id);
+	json_t *counters;
+
+	if (!dev || !dev->ops->counters) {
+		return;
+	}
+	counters = json_object();
+	if (counters) {
+		dev->ops->counters(dev, emit_counter, counters);
+		(void)json_object_set_new(all, id, counters);
+	}
+}
+
+enum vm_result vm_manager_counters(struct vm_manager *m, json_t **out, struct vmm_error *err)
+{
+	enum vm_result result = need_live(m, err);
+	size_t i;
+
+	if (result != VM_OK) {
+		return result;
+	}
+	*out = json_object();
+	if (!*out) {
+		return failed(-ENOMEM, "counters", err);
+	}
+	add_counters(m, VM_CONSOLE_ID, *out);
+	for (i = 0; i < m->vm_config.disk_count; i++) {
+		add_counters(m, m->vm_config.disks[i].id, *out);
+	}
+	for (i = 0; i < m->vm_config.net_count; i++) {
+		add_counters(m, m->vm_config.nets[i].id, *out);
+	}
+	return VM_OK;
+}
+
+void vm_manager_tty_resized(struct vm_manager *m)
+{
+	if (m->console_is_tty) {
+		vmm_fdchar_update_size(m->backends.console);
+	}
+}

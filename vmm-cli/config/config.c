@@ -1,0 +1,514 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The config's life, and the rules that hold however it was written down.
+ */
+#include "config/config.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#define MEMORY_DEFAULT  (UINT64_C(512) << 20)
+#define QUEUE_SIZE_DISK 128
+#define QUEUE_SIZE_NET  256
+
+static void file_init(struct vm_file *file)
+{
+	file->path = NULL;
+	file->fd = -1;
+}
+
+static void file_finish(struct vm_file *file)
+{
+	free(file->path);
+	if (file->fd >= 0) {
+		close(file->fd);
+	}
+	file_init(file);
+}
+
+void vm_disk_init(struct vm_disk *disk)
+{
+	memset(disk, 0, sizeof(*disk));
+	file_init(&disk->file);
+	disk->sparse = true;
+	disk->queue_size = QUEUE_SIZE_DISK;
+}
+
+void vm_disk_finish(struct vm_disk *disk)
+{
+	free(disk->id);
+	free(disk->serial);
+	file_finish(&disk->file);
+	vm_disk_init(disk);
+}
+
+void vm_net_init(struct vm_net *net)
+{
+	memset(net, 0, sizeof(*net));
+	net->fd = -1;
+	net->queue_size = QUEUE_SIZE_NET;
+	net->offload_tso = true;
+	net->offload_ufo = true;
+	net->offload_csum = true;
+}
+
+void vm_net_finish(struct vm_net *net)
+{
+	free(net->id);
+	free(net->tap);
+	free(net->ip);
+	free(net->mask);
+	free(net->mac_text);
+	if (net->fd >= 0) {
+		close(net->fd);
+	}
+	vm_net_init(net);
+}
+
+void vm_config_init(struct vm_config *config)
+{
+	memset(config, 0, sizeof(*config));
+	file_init(&config->payload.kernel);
+	file_init(&config->payload.initramfs);
+	config->cpus.boot_vcpus = 1;
+	config->cpus.max_vcpus = 1;
+	config->memory.size = MEMORY_DEFAULT;
+	config->console.mode = VM_CONSOLE_TTY;
+	config->serial.mode = VM_CONSOLE_NULL;
+	file_init(&config->console.file);
+	file_init(&config->serial.file);
+	config->console.size_limit = VM_SERIAL_LIMIT_DEFAULT;
+	config->serial.size_limit = VM_SERIAL_LIMIT_DEFAULT;
+}
+
+void vm_config_finish(struct vm_config *config)
+{
+	size_t i;
+
+	for (i = 0; i < config->disk_count; i++) {
+		vm_disk_finish(&config->disks[i]);
+	}
+	for (i = 0; i < config->net_count; i++) {
+		vm_net_finish(&config->nets[i]);
+	}
+	free(config->disks);
+	free(config->nets);
+	file_finish(&config->payload.kernel);
+	file_finish(&config->payload.initramfs);
+	free(config->payload.cmdline);
+	file_finish(&config->console.file);
+	file_finish(&config->serial.file);
+	free(config->rng_src);
+	free(config->net_provider);
+	vm_config_init(config);
+}
+
+/* ---- ids ---- */
+
+static bool id_taken(const struct vm_config *config, const char *id)
+{
+	size_t i;
+
+	for (i = 0; i < config->disk_count; i++) {
+		if (strcmp(config->disks[i].id, id) == 0) {
+			return true;
+		}
+	}
+	for (i = 0; i < config->net_count; i++) {
+		if (strcmp(config->nets[i].id, id) == 0) {
+			return true;
+		}
+	}
+	return false;
+}
+
+/* Ids go into logs, replies and thread names: a plain alphabet keeps all of them unambiguous. */
+static int id_check(const struct vm_config *config, const char *id, struct vmm_error *err)
+{
+	static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+				      "0123456789._-";
+	size_t len = strlen(id);
+
+	if (len == 0 || len > VM_ID_MAX || strspn(id, allowed) != len) {
+		return vmm_error_set(
+			err, -EINVAL,
+			"id '%.40s': an id is 1 to %d letters, digits, '.', '_' or '-'", id,
+			VM_ID_MAX);
+	}
+	if (id[0] == '_' && id[1] == '_') {
+		return vmm_error_set(err, -EINVAL, "id '%s': '__' is for the VMM's own devices",
+				     id);
+	}
+	if (id_taken(config, id)) {
+		return vmm_error_set(err, -EEXIST, "id '%s' is used twice", id);
+	}
+	return 0;
+}
+
+/* Checks the id, or makes one up. */
+static int give_id(struct vm_config *config, char **id, const char *kind, struct vmm_error *err)
+{
+	char buf[VM_ID_MAX + 1];
+
+	if (*id) {
+		return id_check(config, *id, err);
+	}
+	do {
+		(void)snprintf(buf, sizeof(buf), "_%s%u", kind, config->next_id++);
+	} while (id_taken(config, buf));
+	*id = strdup(buf);
+	return *id ? 0 : vmm_error_set(err, -ENOMEM, "out of memory");
+}
+
+static int check_room(const struct vm_config *config, struct vmm_error *err)
+{
+	if (config->disk_count + config->net_count >= VM_DEVICES_MAX) {
+		return vmm_error_set(err, -ENOSPC, "a VM has room for %d disks and network devices",
+				     VM_DEVICES_MAX);
+	}
+	return 0;
+}
+
+/* ---- disks ---- */
+
+static int check_queue_size(uint64_t size, struct vmm_error *err)
+{
+	if (size < 4 || size > 1024 || (size & (size - 1)) != 0) {
+		return vmm_error_set(err, -EINVAL, "queue_size: a power of two from 4 to 1024");
+	}
+	return 0;
+}
+
+static int check_disk(const struct vm_config *config, const struct vm_disk *disk,
+		      struct vmm_error *err)
+{
+	size_t i;
+
+	if (disk->file.fd < 0 && (!disk->file.path || !disk->file.path[0])) {
+		return vmm_error_set(err, -EINVAL, "path is missing");
+	}
+	if (disk->serial && strlen(disk->serial) > 20) {
+		return vmm_error_set(err, -EINVAL, "serial '%.40s': at most 20 bytes",
+				     disk->serial);
+	}
+	/* Two devices on one file are safe as long as neither writes. */
+	for (i = 0; i < config->disk_count; i++) {
+		const struct vm_disk *other = &config->disks[i];
+
+		if (disk->file.path && other->file.path &&
+		    strcmp(disk->file.path, other->file.path) == 0 &&
+		    !(disk->readonly && other->readonly)) {
+			return vmm_error_set(err, -EEXIST, "path '%.200s' is used twice, by %s too",
+					     disk->file.path, other->id);
+		}
+	}
+	return check_queue_size(disk->queue_size, err);
+}
+
+int vm_config_add_disk(struct vm_config *config, struct vm_disk *disk, struct vmm_error *err)
+{
+	const char *name = disk->id ? disk->id : "disk";
+	struct vm_disk *grown;
+	int ret;
+
+	ret = check_room(config, err);
+	if (ret == 0) {
+		ret = check_disk(config, disk, err);
+	}
+	if (ret < 0) {
+		return vmm_error_wrap(err, ret, "%.40s", name);
+	}
+	ret = give_id(config, &disk->id, "disk", err);
+	if (ret < 0) {
+		return ret;
+	}
+	grown = realloc(config->disks, (config->disk_count + 1) * sizeof(*grown));
+	if (!grown) {
+		return vmm_error_set(err, -ENOMEM, "out of memory");
+	}
+	config->disks = grown;
+	config->disks[config->disk_count++] = *disk;
+	vm_disk_init(disk);
+	return 0;
+}
+
+/* ---- network cards ---- */
+
+static int hex(char c)
+{
+	if (c >= '0' && c <= '9') {
+		return c - '0';
+	}
+	if (c >= 'a' && c <= 'f') {
+		return c - 'a' + 10;
+	}
+	return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
+int vm_mac_parse(uint8_t mac[6], const char *text)
+{
+	uint8_t all = 0;
+	size_t i;
+
+	if (strlen(text) != 17) {
+		return -EINVAL;
+	}
+	for (i = 0; i < 6; i++) {
+		int high = hex(text[3 * i]);
+		int low = hex(text[3 * i + 1]);
+
+		if (high < 0 || low < 0 || (i < 5 && text[3 * i + 2] != ':')) {
+			return -EINVAL;
+		}
+		mac[i] = (uint8_t)(high << 4 | low);
+		all |= mac[i];
+	}
+	return all == 0 || (mac[0] & 1) != 0 ? -EINVAL : 0;
+}
+
+/* An address nobody chose: locally administered, not a group's. */
+static int random_mac(struct vm_net *net)
+{
+	char text[18];
+
+	if (getrandom(net->mac, sizeof(net->mac), 0) != (ssize_t)sizeof(net->mac)) {
+		return -EIO;
+	}
+	net->mac[0] = (uint8_t)((net->mac[0] & 0xfc) | 0x02);
+	(void)snprintf(text, sizeof(text), "%02x:%02x:%02x:%02x:%02x:%02x", net->mac[0],
+		       net->mac[1], net->mac[2], net->mac[3], net->mac[4], net->mac[5]);
+	net->mac_text = strdup(text);
+	return net->mac_text ? 0 : -ENOMEM;
+}
+
+static int check_net_fields(const struct vm_net *net, struct vmm_error *err)
+{
+	if (net->fd < 0 && net->wants_fd) {
+		return vmm_error_set(
+			err, -EINVAL,
+			"fds: descriptors must be sent with SCM_RIGHTS, to vm.add-net");
+	}
+	if (net->fd < 0 && !net->tap) {
+		return vmm_error_set(
+			err, -EINVAL,
+			"tap is missing: name a tap of the host or send one's descriptor");
+	}
+	if (net->fd < 0 && (net->ip || net->mask)) {
+		return vmm_error_set(
+			err, -EINVAL,
+			"ip: a host's address is not set here; do it with 'ip address add' on the tap");
+	}
+	/* IFNAMSIZ less its NUL. */
+	if (net->tap && (strlen(net->tap) > 15 || !net->tap[0] || strpbrk(net->tap, "/: \t\n%"))) {
+		return vmm_error_set(err, -EINVAL, "tap '%.40s': not a name of an interface",
+				     net->tap);
+	}
+	if (net->mtu != 0 && (net->mtu < 68 || net->mtu > 65535)) {
+		return vmm_error_set(err, -EINVAL, "mtu: 68 to 65535");
+	}
+	return check_queue_size(net->queue_size, err);
+}
+
+static int check_net(const struct vm_config *config, struct vm_net *net, struct vmm_error *err)
+{
+	size_t i;
+
+	if (net->mac_text && vm_mac_parse(net->mac, net->mac_text) < 0) {
+		return vmm_error_set(err, -EINVAL,
+				     "mac '%.40s': not an address of one network card",
+				     net->mac_text);
+	}
+	for (i = 0; i < config->net_count; i++) {
+		const struct vm_net *other = &config->nets[i];
+
+		if (net->fd < 0 && other->fd < 0 && net->tap && strcmp(net->tap, other->tap) == 0) {
+			return vmm_error_set(err, -EEXIST, "tap '%s' is used twice, by %s too",
+					     net->tap, other->id);
+		}
+		if (net->mac_text && memcmp(net->mac, other->mac, sizeof(net->mac)) == 0) {
+			return vmm_error_set(err, -EEXIST, "mac '%s' is used twice, by %s too",
+					     net->mac_text, other->id);
+		}
+	}
+	return check_net_fields(net, err);
+}
+
+/* The client side of a link between two VMs: an application VM's card. */
+static bool is_client_mac(const uint8_t mac[6])
+{
+	static const uint8_t prefix[] = {0x0a, 0xb3, 0xec, 0x00};
+
+	return memcmp(mac, prefix, sizeof(prefix)) == 0;
+}
+
+int vm_config_add_net(struct vm_config *config, struct vm_net *net, struct vmm_error *err)
+{
+	const char *name = net->id ? net->id : "net";
+	struct vm_net *grown;
+	int ret;
+
+	ret = check_room(config, err);
+	if (ret == 0) {
+		ret = check_net(config, net, err);
+	}
+	if (ret == 0 && !net->mac_text) {
+		ret = random_mac(net);
+	}
+	if (ret < 0) {
+		return vmm_error_wrap(err, ret, "%.40s", name);
+	}
+	ret = give_id(config, &net->id, "net", err);
+	if (ret < 0) {
+		return ret;
+	}
+	grown = realloc(config->nets, (config->net_count + 1) * sizeof(*grown));
+	if (!grown) {
+		return vmm_error_set(err, -ENOMEM, "out of memory");
+	}
+	config->nets = grown;
+	if (!net->drop_foreign_source_given) {
+		net->drop_foreign_source = is_client_mac(net->mac);
+	}
+	config->nets[config->net_count++] = *net;
+	vm_net_init(net);
+	return 0;
+}
+
+int vm_config_remove(struct vm_config *config, const char *id)
+{
+	size_t i;
+
+	for (i = 0; i < config->disk_count; i++) {
+		if (strcmp(config->disks[i].id, id) == 0) {
+			vm_disk_finish(&config->disks[i]);
+			config->disk_count--;
+			memmove(&config->disks[i], &config->disks[i + 1],
+				(config->disk_count - i) * sizeof(config->disks[0]));
+			return 0;
+		}
+	}
+	for (i = 0; i < config->net_count; i++) {
+		if (strcmp(config->nets[i].id, id) == 0) {
+			vm_net_finish(&config->nets[i]);
+			config->net_count--;
+			memmove(&config->nets[i], &config->nets[i + 1],
+				(config->net_count - i) * sizeof(config->nets[0]));
+			return 0;
+		}
+	}
+	return -ENOENT;
+}
+
+/* ---- the whole ---- */
+
+static int check_console(const struct vm_console *console, const char *name, struct vmm_error *err)
+{
+	if (console->mode == VM_CONSOLE_FILE && console->file.fd < 0 &&
+	    (!console->file.path || !console->file.path[0])) {
+		return vmm_error_set(err, -EINVAL, "%s.file is missing: mode File needs it", name);
+	}
+	return 0;
+}
+
+int vm_config_check(const struct vm_config *config, struct vmm_error *err)
+{
+	int ret;
+
+	if (config->payload.kernel.fd < 0 &&
+	    (!config->payload.kernel.path || !config->payload.kernel.path[0])) {
+		return vmm_error_set(err, -EINVAL, "payload.kernel is missing");
+	}
+	if (config->cpus.max_vcpus != config->cpus.boot_vcpus) {
+		return vmm_error_set(
+			err, -EINVAL,
+			"cpus.max_vcpus: vCPUs cannot be added to a running VM, so it must equal boot_vcpus");
+	}
+	if (config->memory.size % (UINT64_C(2) << 20) != 0) {
+		return vmm_error_set(err, -EINVAL, "memory.size: must be a multiple of 2 MiB");
+	}
+	if (config->rng_src && strcmp(config->rng_src, "/dev/urandom") != 0 &&
+	    strcmp(config->rng_src, "/dev/random") != 0) {
+		return vmm_error_set(
+			err, -EINVAL,
+			"rng.src: random bytes come from the kernel's pool, so only '/dev/urandom' can be named");
+	}
+	ret = check_console(&config->console, "console", err);
+	return ret < 0 ? ret : check_console(&config->serial, "serial", err);
+}
+
+int vm_name_check(const char *name, struct vmm_error *err)
+{
+	const char *why = NULL;
+	size_t len = strlen(name);
+	json_t *text;
+	size_t i;
+
+	if (len == 0 || len > VM_NAME_MAX) {
+		return vmm_error_set(err, -EINVAL, "a VM's name is 1 to %d bytes long",
+				     VM_NAME_MAX);
+	}
+	for (i = 0; i < len; i++) {
+		if ((unsigned char)name[i] <= ' ' || name[i] == 0x7f) {
+			return vmm_error_set(err, -EINVAL,
+					     "a VM's name has no spaces or control characters");
+		}
+	}
+	if (strpbrk(name, ":/,=")) {
+		why = "must not contain any of : / , =";
+	} else if (name[0] == '.' || name[0] == '-') {
+		why = "must not begin with '.' or '-'";
+	}
+	/* Makes a JSON string of UTF-8 only. */
+	text = json_string(name);
+	if (!text) {
+		return vmm_error_set(err, -EINVAL, "a VM's name must be UTF-8");
+	}
+	json_decref(text);
+	return why ? vmm_error_set(err, -EINVAL, "VM name '%s': it %s", name, why) : 0;
+}
+
+int vm_size_parse(uint64_t *out, const char *text)
+{
+	uint64_t value;
+	unsigned shift = 0;
+	char *end;
+
+	if (text[0] < '0' || text[0] > '9') {
+		return -EINVAL;
+	}
+	errno = 0;
+	value = strtoull(text, &end, 10);
+	if (errno != 0) {
+		return -ERANGE;
+	}
+	switch (*end) {
+	case 'K':
+	case 'k':
+		shift = 10;
+		break;
+	case 'M':
+	case 'm':
+		shift = 20;
+		break;
+	case 'G':
+	case 'g':
+		shift = 30;
+		break;
+	case '\0':
+		break;
+	default:
+		return -EINVAL;
+	}
+	if (shift != 0 && end[1] != '\0') {
+		return -EINVAL;
+	}
+	if (value > UINT64_MAX >> shift) {
+		return -ERANGE;
+	}
+	*out = value << shift;
+	return 0;
+}

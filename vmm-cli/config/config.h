@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What a VM consists of, as plain structs: the one model behind both spellings of a
+ * configuration, cloud-hypervisor's VmConfig in JSON and a VM directory.
+ *
+ * Nothing here opens a kernel, a disk or a tap: a config names files (or holds descriptors) and
+ * is checked for what can be said without them. All strings are heap memory of the config and
+ * NULL when unset; descriptors are -1 when unset and closed by vm_config_finish.
+ */
+#ifndef VMM_CLI_CONFIG_H
+#define VMM_CLI_CONFIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <jansson.h>
+
+#include <vmm/error.h>
+
+#define VM_ID_MAX               31 /* bytes of a device id */
+#define VM_NAME_MAX             64 /* bytes of a VM's name */
+#define VM_DEVICES_MAX          28 /* disks and network cards: PCI slots less those of the fixed devices */
+#define VM_SERIAL_LIMIT_DEFAULT (UINT64_C(1) << 20)
+
+/* A file by path or by descriptor; the descriptor wins. */
+struct vm_file {
+	char *path;
+	int fd;
+};
+
+struct vm_payload {
+	struct vm_file kernel;
+	struct vm_file initramfs;
+	char *cmdline;
+};
+
+struct vm_cpus {
+	uint64_t boot_vcpus;
+	uint64_t max_vcpus; /* as asked for; always equal to boot_vcpus once checked */
+};
+
+struct vm_memory {
+	uint64_t size; /* bytes */
+	bool shared;   /* shown back; guest memory is always shareable */
+};
+
+struct vm_disk {
+	char *id; /* set by vm_config_add_disk when the caller did not */
+	struct vm_file file;
+	char *serial;
+	bool readonly;
+	bool sparse;
+	uint64_t queue_size;
+};
+
+struct vm_net {
+	char *id;
+	char *tap; /* name of a tap of the host, when fd is -1 */
+	int fd;
+	bool wants_fd; /* the JSON named descriptors: they must come by SCM_RIGHTS */
+	char *ip; /* shown back; only accepted with a descriptor, whose tap is set up already */
+	char *mask;
+	char *mac_text; /* as given; NULL: made up by vm_config_add_net */
+	uint8_t mac[6];
+	uint64_t mtu; /* 0: not told to the guest */
+	uint64_t queue_size;
+	bool offload_tso;
+	bool offload_ufo;
+	bool offload_csum;
+	/*
+	 * Drop what the guest sends from a source address other than mac. When not given it is on
+	 * for application VMs, which are known by their address (0A:B3:EC:00:..), else off.
+	 */
+	bool drop_foreign_source;
+	bool drop_foreign_source_given;
+};
+
+enum vm_console_mode {
+	VM_CONSOLE_OFF,
+	VM_CONSOLE_NULL,
+	VM_CONSOLE_PTY,
+	VM_CONSOLE_TTY,
+	VM_CONSOLE_FILE,
+};
+
+struct vm_console {
+	enum vm_console_mode mode;
+	/* VM_CONSOLE_FILE: where output goes. VM_CONSOLE_PTY: the path of the pty once it exists.
+	 */
+	struct vm_file file;
+	uint64_t size_limit; /* bytes of the file before it is rotated */
+};
+
+struct vm_config {
+	struct vm_payload payload;
+	struct vm_cpus cpus;
+	struct vm_memory memory;
+	struct vm_disk *disks;
+	size_t disk_count;
+	struct vm_net *nets;
+	size_t net_count;
+	struct vm_console console; /* virtio-console: hvc0 */
+	struct vm_console serial;  /* ttyS0, output only */
+	char *rng_src;
+	unsigned next_id; /* number of the next automatic id */
+	/* VM directories only: the VM that routes this one's network, NULL when there is none. */
+	char *net_provider;
+};
+
+/* Defaults in every field; allocates nothing. */
+void vm_config_init(struct vm_config *config);
+/* Frees and closes all; config is as after vm_config_init. */
+void vm_config_finish(struct vm_config *config);
+
+void vm_disk_init(struct vm_disk *disk);
+void vm_disk_finish(struct vm_disk *disk);
+void vm_net_init(struct vm_net *net);
+void vm_net_finish(struct vm_net *net);
+
+/*
+ * Append a device and give it what its maker left open: an automatic id (_disk0, _net1: one
+ * counter for all), a MAC address. On success the device's contents belong to the config and
+ * *disk / *net is as after init; on failure it stays the caller's.
+ * -EINVAL (a field, named), -EEXIST (an id, path, tap or MAC is taken), -ENOSPC, -ENOMEM.
+ */
+int vm_config_add_disk(struct vm_config *config, struct vm_disk *disk, struct vmm_error *err);
+int vm_config_add_net(struct vm_config *config, struct vm_net *net, struct vmm_error *err);
+
+/* Takes out the disk or network card called id and closes what it held. -ENOENT. */
+int vm_config_remove(struct vm_config *config, const char *id);
+
+/* Checks what the parts say about each other. -EINVAL with the field's name. */
+int vm_config_check(const struct vm_config *config, struct vmm_error *err);
+
+/*
+ * Reads a VmConfig (cloud-hypervisor's JSON) into an initialised config. Unknown fields are
+ * ignored; known ones that this VMM does not carry out are refused by name, unless their value
+ * asks for nothing. On failure config holds nothing. -EINVAL, -EEXIST, -ENOMEM.
+ */
+int vm_config_from_json(struct vm_config *config, const json_t *json, struct vmm_error *err);
+/* The same for one device, as in vm.add-disk and vm.add-net, into an initialised struct. */
+int vm_disk_from_json(struct vm_disk *disk, const json_t *json, struct vmm_error *err);
+int vm_net_from_json(struct vm_net *net, const json_t *json, struct vmm_error *err);
+
+/*
+ * Parses len bytes of text into JSON: one value, no trailing bytes, no key twice. NULL and
+ * -EINVAL with line and column. The caller owns *out.
+ */
+int vm_json_parse(json_t **out, const char *text, size_t len, struct vmm_error *err);
+
+/* The config as VmConfig JSON, a new reference; unset optional fields are left out and descriptors
+ * read -1. NULL: out of memory. */
+json_t *vm_config_to_json(const struct vm_config *config);
+
+/*
+ * Reads a VM directory into an initialised config. path is what the files' paths begin with and
+ * is opened here:
+ *
+ *	vmlinux              kernel (required; vmlinuz works as well)
+ *	blk/NAME.img         read-only disks, in the order of their names
+ *	providers/net/NAME   an empty file: VM NAME provides the network
+ *	initrd               initial RAM disk                                optional
+ *	cmdline              kernel command line, one line                   optional
+ *	memory               size of RAM: bytes, or a number and K, M or G   optional, 1 GiB
+ *	cpus                 number of vCPUs                                 optional, 1
+ *
+ * Symbolic links are followed; nothing else in the directory is looked at. The console is a pty;
+ * the serial log goes to serial_log, or nowhere when that is NULL. Network cards are not made
+ * here: net_provider says that one is wanted. -ENOENT, -EINVAL, -ENOMEM, errno of open and read;
+ * err names the file.
+ */
+int vm_config_from_directory(struct vm_config *config, const char *path, const char *serial_log,
+			     struct vmm_error *err);
+
+/*
+ * Is name good for a VM? 1 to VM_NAME_MAX bytes of UTF-8 without control characters, spaces or any
+ * of : / , = and not starting with '.' or '-'. -EINVAL with the reason.
+ */
+int vm_name_check(const char *name, struct vmm_error *err);
+
+/* "0a:b3:ec:00:12:34" to bytes. -EINVAL: not of that form, all zero, or a group address. */
+int vm_mac_parse(uint8_t mac[6], const char *text);
+
+/* A number with an optional suffix K, M or G (powers of 1024). -EINVAL, -ERANGE. */
+int vm_size_parse(uint64_t *out, const char *text);
+
+#endif
