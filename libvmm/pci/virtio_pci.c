@@ -351,8 +351,8 @@ int vmm_virtio_pci_add(struct vmm_pci_host *host, struct vmm_virtio_device *dev,
 	struct virtio_pci *vp;
 	int ret;
 
-	if (dev->queue_count == 0 || dev->queue_count > VMM_VIRTIO_QUEUES_MAX ||
-	    dev->device_id == 0 || dev->device_id > 0x3f) {
+	if (dev->queue_count > VMM_VIRTIO_QUEUES_MAX || dev->device_id == 0 ||
+	    dev->device_id > 0x3f) {
 		return vmm_error_set(err, -EINVAL, "%s: no virtio device has %u queues and id %u",
 				     dev->name, dev->queue_count, dev->device_id);
 	}
