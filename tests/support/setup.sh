@@ -61,12 +61,14 @@ _apt()
 	local log rc=0
 
 	log=$(mktemp)
-	{
+	# The progress lines come on stdout, as sudo closes every descriptor above 2.
+	(
+		set -o pipefail
 		as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -y \
 			-o DPkg::Lock::Timeout=600 -o Acquire::Retries=3 \
-			-o APT::Status-Fd=3 "$@" 3>&1 >"$log" 2>&1 </dev/null |
-			_apt_progress "${_apt_progress:-}"
-	} || rc=$?
+			-o APT::Status-Fd=1 "$@" 2>>"$log" </dev/null |
+			_apt_progress "${_apt_progress:-}" "$log"
+	) || rc=$?
 	if [ "$rc" -ne 0 ]; then
 		tail -n 20 "$log" >&2
 	fi
@@ -74,18 +76,22 @@ _apt()
 	return "$rc"
 }
 
-# _apt_progress TEXT: turns apt's status lines into "TEXT: 40 %", every 20 %.
+# _apt_progress TEXT LOG: turns apt's status lines into "TEXT: 40 %", every 20 %.
+# All other lines go to LOG.
 _apt_progress()
 {
-	local kind percent last=-1
+	local line kind percent last=''
 
-	while IFS=: read -r kind _ percent _; do
+	while read -r line; do
+		IFS=: read -r kind _ percent _ <<<"$line"
 		percent=${percent%%.*}
 		case $kind:$percent in
-		*:*[!0-9]* | *:) continue ;;
-		dlstatus:*) kind=downloading ;;
-		pmstatus:*) kind=unpacking ;;
-		*) continue ;;
+		dlstatus:[0-9]*) kind=downloading ;;
+		pmstatus:[0-9]*) kind=unpacking ;;
+		*)
+			printf '%s\n' "$line" >>"$2"
+			continue
+			;;
 		esac
 		percent=$((percent / 20 * 20))
 		if [ -n "$1" ] && [ "$kind$percent" != "$last" ]; then
