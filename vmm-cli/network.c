@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/if_tun.h>
+#include <linux/netlink.h>
+#include <linux/rtnetlink.h>
 #include <linux/sockios.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -205,4 +207,56 @@ int network_tap_on_bridge(const char *bridge, const char *tap, struct vmm_error 
 		return ret;
 	}
 	return fd;
+}
+
+/* The kernel's answer to one rtnetlink request: 0 or a negative errno. */
+static int read_ack(int fd)
+{
+	struct {
+		struct nlmsghdr header;
+		struct nlmsgerr error;
+	} ack = {0};
+	ssize_t got = recv(fd, &ack, sizeof(ack), 0);
+
+	if (got < 0) {
+		return -errno;
+	}
+	if (got < (ssize_t)sizeof(ack.header) + (ssize_t)sizeof(ack.error.error) ||
+	    ack.header.nlmsg_type != NLMSG_ERROR) {
+		return -EPROTO;
+	}
+	return ack.error.error;
+}
+
+static int delete_link(unsigned index)
+{
+	struct {
+		struct nlmsghdr header;
+		struct ifinfomsg link;
+	} request = {
+		.header = {.nlmsg_len = sizeof(request),
+			   .nlmsg_type = RTM_DELLINK,
+			   .nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK},
+		.link = {.ifi_family = AF_UNSPEC, .ifi_index = (int)index},
+	};
+	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
+	int ret;
+
+	if (fd < 0) {
+		return -errno;
+	}
+	ret = send(fd, &request, sizeof(request), 0) < 0 ? -errno : read_ack(fd);
+	(void)close(fd);
+	return ret;
+}
+
+int network_interface_delete(const char *name, struct vmm_error *err)
+{
+	unsigned index = if_nametoindex(name);
+	int ret = index == 0 ? -errno : delete_link(index);
+
+	if (ret < 0) {
+		return vmm_error_wrap(err, ret, "cannot delete the interface '%s'", name);
+	}
+	return 0;
 }

@@ -48,4 +48,8 @@ int network_tap_create(const char *name, struct vmm_error *err);
  */
 int network_tap_on_bridge(const char *bridge, const char *tap, struct vmm_error *err);
 
+/* Deletes an interface of any kind, also a tap that somebody holds open. -ENODEV when there is
+ * none. */
+int network_interface_delete(const char *name, struct vmm_error *err);
+
 #endif

@@ -116,6 +116,18 @@ START_TEST(network_tap_on_bridge_is_enslaved_and_up)
 }
 END_TEST
 
+START_TEST(network_interface_delete_takes_a_tap_that_is_held)
+{
+	int fd = network_tap_create("router77", NULL);
+
+	ck_assert_int_ge(fd, 0);
+	ck_assert_int_eq(network_interface_delete("router77", NULL), 0);
+	ck_assert_uint_eq(if_nametoindex("router77"), 0);
+	ck_assert_int_eq(network_interface_delete("router77", NULL), -ENODEV);
+	ck_assert_int_eq(close(fd), 0);
+}
+END_TEST
+
 /* Root makes the network namespace directly; anybody else through a user namespace. */
 static int own_network(void)
 {
@@ -133,6 +145,7 @@ int main(void)
 		network_bad_names_are_refused,
 		network_tap_has_vnet_headers_and_lives_with_its_descriptor,
 		network_tap_on_bridge_is_enslaved_and_up,
+		network_interface_delete_takes_a_tap_that_is_held,
 	};
 
 	if (access("/dev/net/tun", R_OK | W_OK) != 0) {

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: MIT */
+#include "cli.h"
+
+#include <getopt.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#define OPTIONS_MAX 12
+
+int cli_fail(const char *command, const struct vmm_error *err)
+{
+	fprintf(stderr, "vmm-cli %s: %s\n", command, err->message);
+	return EXIT_FAILED;
+}
+
+int cli_usage(const char *command, const char *fmt, ...)
+{
+	va_list args;
+
+	fprintf(stderr, "vmm-cli %s: ", command);
+	va_start(args, fmt);
+	(void)vfprintf(stderr, fmt, args);
+	va_end(args);
+	fprintf(stderr, "; see vmm-cli %s --help\n", command);
+	return EXIT_USAGE;
+}
+
+int cli_options(int argc, char **argv, const char *help, const struct cli_option *options)
+{
+	struct option table[OPTIONS_MAX + 2] = {{"help", no_argument, NULL, 0}};
+	int index = 0;
+	int c;
+
+	for (int i = 0; options[i].name && i < OPTIONS_MAX; i++) {
+		table[i + 1].name = options[i].name;
+		table[i + 1].has_arg = options[i].value ? required_argument : no_argument;
+	}
+	optind = 1;
+	opterr = 0;
+	while ((c = getopt_long(argc, argv, ":", table, &index)) != -1) {
+		if (c == ':' || c == '?') {
+			return cli_usage(argv[0], "'%s': %s", argv[optind - 1],
+					 c == ':' ? "wants a value" : "no such option");
+		}
+		if (index == 0) {
+			fputs(help, stdout);
+			return EXIT_OK;
+		}
+		if (options[index - 1].value) {
+			*options[index - 1].value = optarg;
+		} else {
+			*options[index - 1].flag = true;
+		}
+	}
+	return CLI_GO_ON;
+}
+
+int cli_options_with_roots(int argc, char **argv, const char *help,
+			   const struct cli_option *options, struct instance_roots *roots)
+{
+	const char *vms = NULL;
+	const char *run = NULL;
+	struct cli_option all[OPTIONS_MAX + 1] = {
+		{.name = "vms", .value = &vms},
+		{.name = "run-dir", .value = &run},
+	};
+	struct vmm_error err = {0};
+	int ret;
+
+	for (int i = 0; options && options[i].name && i < OPTIONS_MAX - 2; i++) {
+		all[i + 2] = options[i];
+	}
+	ret = cli_options(argc, argv, help, all);
+	if (ret == CLI_GO_ON && instance_roots_init(roots, vms, run, &err) < 0) {
+		ret = cli_fail(argv[0], &err);
+	}
+	return ret;
+}

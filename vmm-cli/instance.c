@@ -1,0 +1,347 @@
+/* SPDX-License-Identifier: MIT */
+/* What can be seen and done of a VM through its runtime directory. */
+#include "instance.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <jansson.h>
+
+#include "api/client.h"
+#include "config/config.h"
+#include "instance_private.h"
+
+#define END_WAIT_MS     5000
+#define POLL_STEP_MS    50
+#define INFO_TIMEOUT_MS 2000
+
+static int absolute(char out[PATH_MAX], const char *path, struct vmm_error *err)
+{
+	char cwd[PATH_MAX];
+	int len;
+
+	if (path[0] == '/') {
+		len = snprintf(out, PATH_MAX, "%s", path);
+	} else {
+		if (!getcwd(cwd, sizeof(cwd))) {
+			return vmm_error_wrap(err, -errno, "working directory");
+		}
+		len = snprintf(out, PATH_MAX, "%s/%s", cwd, path);
+	}
+	if (len >= PATH_MAX) {
+		return vmm_error_set(err, -ENAMETOOLONG, "'%s': path too long", path);
+	}
+	return 0;
+}
+
+static int default_run(char out[PATH_MAX], struct vmm_error *err)
+{
+	const char *runtime = getenv("XDG_RUNTIME_DIR");
+
+	if (geteuid() == 0) {
+		return absolute(out, "/run/vm", err);
+	}
+	if (!runtime || runtime[0] != '/') {
+		return vmm_error_set(err, -ENOENT,
+				     "no place for runtime files: XDG_RUNTIME_DIR is not set; use "
+				     "--run-dir or VMM_RUN");
+	}
+	if (snprintf(out, PATH_MAX, "%s/vm", runtime) >= PATH_MAX) {
+		return vmm_error_set(err, -ENAMETOOLONG, "XDG_RUNTIME_DIR: path too long");
+	}
+	return 0;
+}
+
+int instance_roots_init(struct instance_roots *roots, const char *vms, const char *run,
+			struct vmm_error *err)
+{
+	int ret;
+
+	vms = vms ? vms : getenv("VMM_VMS");
+	run = run ? run : getenv("VMM_RUN");
+	ret = absolute(roots->vms, vms ? vms : "/var/lib/vm", err);
+	if (ret < 0) {
+		return ret;
+	}
+	return run ? absolute(roots->run, run, err) : default_run(roots->run, err);
+}
+
+int instance_path(const struct instance_roots *roots, const char *name, const char *file,
+		  char out[PATH_MAX], struct vmm_error *err)
+{
+	int len = snprintf(out, PATH_MAX, "%s/%s%s%s", roots->run, name, file[0] ? "/" : "", file);
+
+	if (len < 0 || len >= PATH_MAX) {
+		return vmm_error_set(err, -ENAMETOOLONG, "runtime directory of '%s': path too long",
+				     name);
+	}
+	return 0;
+}
+
+static enum instance_state state_from_words(const char *words)
+{
+	if (strcmp(words, "Running") == 0) {
+		return INSTANCE_RUNNING;
+	}
+	return strcmp(words, "Paused") == 0 ? INSTANCE_PAUSED : INSTANCE_OFF;
+}
+
+enum instance_state instance_state(const struct instance_roots *roots, const char *name)
+{
+	enum instance_state state = INSTANCE_SILENT;
+	struct api_response response = {0};
+	char socket[PATH_MAX];
+	json_t *info;
+	int ret;
+
+	if (instance_path(roots, name, "vmm", socket, NULL) < 0 || access(socket, F_OK) != 0) {
+		return INSTANCE_ABSENT;
+	}
+	ret = api_request(socket, "GET", "vm.info", NULL, NULL, 0, INFO_TIMEOUT_MS, &response,
+			  NULL);
+	if (ret == -ECONNREFUSED || ret == -ENOENT) {
+		return INSTANCE_ABSENT;
+	}
+	if (ret < 0) {
+		return INSTANCE_SILENT;
+	}
+	info = response.code == 200 ? json_loads(response.body, 0, NULL) : NULL;
+	if (json_is_string(json_object_get(info, "state"))) {
+		state = state_from_words(json_string_value(json_object_get(info, "state")));
+	} else if (response.code == 404) {
+		state = INSTANCE_OFF; /* a VMM without a VM yet */
+	}
+	json_decref(info);
+	api_response_finish(&response);
+	return state;
+}
+
+pid_t instance_pid(const struct instance_roots *roots, const char *name)
+{
+	char path[PATH_MAX];
+	char text[32] = "";
+	long pid;
+	int fd;
+
+	if (instance_path(roots, name, "pid", path, NULL) < 0) {
+		return -ESRCH;
+	}
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0) {
+		return -ESRCH;
+	}
+	if (read(fd, text, sizeof(text) - 1) < 0) {
+		text[0] = '\0';
+	}
+	(void)close(fd);
+	pid = strtol(text, NULL, 10);
+	return pid > 0 && pid <= INT_MAX ? (pid_t)pid : -ESRCH;
+}
+
+int instance_provider(const struct instance_roots *roots, const char *name, char out[NAME_MAX + 1])
+{
+	char path[PATH_MAX + NAME_MAX];
+	const struct dirent *entry;
+	DIR *dir;
+
+	out[0] = '\0';
+	(void)snprintf(path, sizeof(path), "%s/%s/providers/net", roots->vms, name);
+	dir = opendir(path);
+	if (!dir) {
+		return errno == ENOENT ? 0 : -errno;
+	}
+	while ((entry = readdir(dir)) != NULL) {
+		if (vm_name_check(entry->d_name, NULL) == 0) {
+			(void)snprintf(out, NAME_MAX + 1, "%s", entry->d_name);
+			break;
+		}
+	}
+	(void)closedir(dir);
+	return 0;
+}
+
+/* ---- off and away ---- */
+
+static void sleep_ms(int ms)
+{
+	struct timespec ts = {.tv_sec = ms / 1000, .tv_nsec = (long)(ms % 1000) * 1000000L};
+
+	(void)nanosleep(&ts, NULL);
+}
+
+int instance_boot(const struct instance_roots *roots, const char *name, struct vmm_error *err)
+{
+	char socket[PATH_MAX];
+	int ret = instance_path(roots, name, "vmm", socket, err);
+
+	if (ret < 0 || instance_state(roots, name) == INSTANCE_RUNNING) {
+		return ret;
+	}
+	return api_call(socket, "PUT", "vm.boot", NULL, NULL, 0, NULL, err);
+}
+
+/* Whether the guest went off by itself within grace_ms after the power button. */
+static bool goes_off(const struct instance_roots *roots, const char *name, const char *socket,
+		     int grace_ms)
+{
+	if (grace_ms <= 0 ||
+	    api_call(socket, "PUT", "vm.power-button", NULL, NULL, 0, NULL, NULL) < 0) {
+		return false;
+	}
+	for (int waited = 0; waited < grace_ms; waited += POLL_STEP_MS) {
+		enum instance_state state = instance_state(roots, name);
+
+		if (state == INSTANCE_OFF || state == INSTANCE_ABSENT) {
+			return true;
+		}
+		sleep_ms(POLL_STEP_MS);
+	}
+	return false;
+}
+
+int instance_shutdown(const struct instance_roots *roots, const char *name, int grace_ms,
+		      struct vmm_error *err)
+{
+	enum instance_state state = instance_state(roots, name);
+	char socket[PATH_MAX];
+	int ret = instance_path(roots, name, "vmm", socket, err);
+
+	if (ret < 0 || state == INSTANCE_OFF || state == INSTANCE_ABSENT) {
+		return ret;
+	}
+	if (state == INSTANCE_SILENT) {
+		return vmm_error_set(err, -ETIMEDOUT, "VM '%s': its VMM does not answer", name);
+	}
+	if (state == INSTANCE_RUNNING && goes_off(roots, name, socket, grace_ms)) {
+		return 0;
+	}
+	ret = api_call(socket, "PUT", "vm.shutdown", NULL, NULL, 0, NULL, err);
+	/* It may have gone off by itself in the last moment. */
+	return ret < 0 && instance_state(roots, name) == INSTANCE_OFF ? 0 : ret;
+}
+
+/* Waits until the process has ended; false when the time was up. */
+static bool gone(int pidfd, int timeout_ms)
+{
+	struct pollfd pfd = {.fd = pidfd, .events = POLLIN};
+
+	return poll(&pfd, 1, timeout_ms) == 1;
+}
+
+static int open_pidfd(pid_t pid)
+{
+	return pid > 0 ? (int)syscall(SYS_pidfd_open, pid, 0) : -1;
+}
+
+/* By request, by SIGTERM, by SIGKILL: each with its time. */
+static void end_process(const char *socket, pid_t pid)
+{
+	int pidfd = open_pidfd(pid);
+
+	if (pidfd < 0) {
+		return;
+	}
+	(void)api_request(socket, "PUT", "vmm.shutdown", NULL, NULL, 0, INFO_TIMEOUT_MS,
+			  &(struct api_response){0}, NULL);
+	if (!gone(pidfd, END_WAIT_MS)) {
+		(void)syscall(SYS_pidfd_send_signal, pidfd, SIGTERM, NULL, 0);
+	}
+	if (!gone(pidfd, END_WAIT_MS)) {
+		(void)syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0);
+		(void)gone(pidfd, END_WAIT_MS);
+	}
+	(void)close(pidfd);
+}
+
+/* A provider that is off forgets the interface; one that runs loses it with the tap. */
+static void leave_provider(const struct instance_roots *roots, const char *name, pid_t pid)
+{
+	char provider[NAME_MAX + 1];
+	struct network_names names;
+	char socket[PATH_MAX];
+	json_t *body;
+
+	if (instance_provider(roots, name, provider) < 0 || provider[0] == '\0' ||
+	    instance_state(roots, provider) != INSTANCE_OFF ||
+	    instance_path(roots, provider, "vmm", socket, NULL) < 0) {
+		return;
+	}
+	network_names(pid, &names);
+	body = json_pack("{s:s}", "id", names.router_tap);
+	if (body) {
+		(void)api_call(socket, "PUT", "vm.remove-device", body, NULL, 0, NULL, NULL);
+		json_decref(body);
+	}
+}
+
+int instance_end(const struct instance_roots *roots, const char *name, struct vmm_error *err)
+{
+	pid_t pid = instance_pid(roots, name);
+	char socket[PATH_MAX];
+	int lock;
+	int ret = instance_path(roots, name, "vmm", socket, err);
+
+	if (ret < 0 || access(socket, F_OK) != 0) {
+		return ret;
+	}
+	leave_provider(roots, name, pid);
+	end_process(socket, pid);
+	/* The watcher cleans up and lets go of the lock; if it was killed, that falls to this
+	 * process. */
+	lock = instance_lock(roots, name, END_WAIT_MS, err);
+	if (lock < 0) {
+		return lock == -ENOENT ? 0 : lock;
+	}
+	instance_clean_up(roots, name, true);
+	(void)close(lock);
+	return 0;
+}
+
+/* ---- all of them ---- */
+
+static int is_vm_name(const struct dirent *entry)
+{
+	return vm_name_check(entry->d_name, NULL) == 0;
+}
+
+static int each(const char *root, const char *required, instance_name_fn fn, void *ctx)
+{
+	struct dirent **entries;
+	int count = scandir(root, &entries, is_vm_name, alphasort);
+	int ret = 0;
+
+	if (count < 0) {
+		return errno == ENOENT ? 0 : -errno;
+	}
+	for (int i = 0; i < count; i++) {
+		char path[PATH_MAX + NAME_MAX];
+
+		(void)snprintf(path, sizeof(path), "%s/%s/%s", root, entries[i]->d_name, required);
+		if (ret == 0 && access(path, F_OK) == 0) {
+			ret = fn(ctx, entries[i]->d_name);
+		}
+		free(entries[i]);
+	}
+	free(entries);
+	return ret;
+}
+
+int instance_each_configured(const struct instance_roots *roots, instance_name_fn fn, void *ctx)
+{
+	return each(roots->vms, "vmlinux", fn, ctx);
+}
+
+int instance_each_live(const struct instance_roots *roots, instance_name_fn fn, void *ctx)
+{
+	return each(roots->run, "vmm", fn, ctx);
+}
