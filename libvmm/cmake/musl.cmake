@@ -44,6 +44,8 @@ set(CMAKE_C_LINK_EXECUTABLE "<CMAKE_C_COMPILER> <FLAGS> -nostdlib -static-pie -W
 -Wl,-z,relro,-z,now,-z,noexecstack,-z,separate-code -L${_musl_lib} ${_musl_lib}/rcrt1.o ${_musl_lib}/crti.o ${_crtbegin} \
 <LINK_FLAGS> <OBJECTS> -o <TARGET> <LINK_LIBRARIES> \
 -Wl,--start-group ${_libgcc} ${_musl_lib}/libc.a -Wl,--end-group ${_crtend} ${_musl_lib}/crtn.o")
+# Debian's static libraries of other projects, built for glibc, that need nothing of it: see docs/decisions.
+list(APPEND CMAKE_SYSTEM_LIBRARY_PATH /usr/lib/x86_64-linux-gnu)
 # What find_package(Threads) would link: it is in libc.a.
 set(CMAKE_THREAD_LIBS_INIT "")
 set(THREADS_PREFER_PTHREAD_FLAG OFF)
