@@ -50,7 +50,10 @@ int vmm_chardev_start(struct vmm_chardev *cd, struct vmm_loop *loop,
 /* Disconnects it: no event comes any more. Output not taken yet stays for the next start. */
 void vmm_chardev_stop(struct vmm_chardev *cd);
 
-/* Takes all of bytes; never blocks on a reader. Only between start and stop. */
+/*
+ * Takes all of bytes; never blocks on a reader. What cannot go out at once waits for the loop, so
+ * outside start and stop it waits for the next start.
+ */
 void vmm_chardev_write(struct vmm_chardev *cd, const void *bytes, size_t len);
 
 /* Takes up to len bytes of input; returns how many, 0 when there are none now. Never blocks. */
