@@ -62,6 +62,7 @@ _apt()
 
 	log=$(mktemp)
 	# The progress lines come on stdout, as sudo closes every descriptor above 2.
+	# shellcheck disable=SC2094
 	(
 		set -o pipefail
 		as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -y \
@@ -105,6 +106,10 @@ _apt_update()
 {
 	local try
 
+	if ! as_root true 2>/dev/null; then
+		say "the package lists stay as they are: reading them takes root"
+		return 1
+	fi
 	say "reading the package lists"
 	for try in 1 2 3 4 5; do
 		if _apt_progress='' _apt update; then
@@ -154,6 +159,11 @@ need_packages()
 	done
 	if [ ${#missing[@]} -eq 0 ]; then
 		return 0
+	fi
+	if [ "$(id -u)" -ne 0 ] && ! command -v sudo >/dev/null 2>&1; then
+		printf 'these packages are missing: %s\n' "${missing[*]}" >&2
+		printf 'run this as root, or install sudo, or install them\n' >&2
+		return 1
 	fi
 	say "installing ${missing[*]}"
 	_apt_ready || return 1
