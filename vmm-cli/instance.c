@@ -161,9 +161,10 @@ int instance_provider(const struct instance_roots *roots, const char *name, char
 		return errno == ENOENT ? 0 : -errno;
 	}
 	while ((entry = readdir(dir)) != NULL) {
-		if (vm_name_check(entry->d_name, NULL) == 0) {
+		/* The first by name, as where the configuration is read. */
+		if (vm_name_check(entry->d_name, NULL) == 0 &&
+		    (out[0] == '\0' || strcmp(entry->d_name, out) < 0)) {
 			(void)snprintf(out, NAME_MAX + 1, "%s", entry->d_name);
-			break;
 		}
 	}
 	(void)closedir(dir);

@@ -225,6 +225,50 @@ static int read_disks(struct vm_config *config, int dirfd, const char *path, str
 	return ret;
 }
 
+/* A card on a tap of the host's, by its name; the file holds its MAC address or nothing. */
+static int read_tap(struct vm_config *config, int dirfd, const char *path, const char *name,
+		    struct vmm_error *err)
+{
+	char file[NAME_MAX + 8];
+	char mac[NUMBER_MAX] = "";
+	struct vm_net net;
+	int ret;
+
+	(void)snprintf(file, sizeof(file), "net/%.255s", name);
+	ret = read_text(dirfd, file, mac, sizeof(mac));
+	vm_net_init(&net);
+	if (ret < 0 || (mac[0] != '\0' && vm_mac_parse(net.mac, mac) < 0)) {
+		ret = ret < 0 && ret != -EINVAL ? ret : -EINVAL;
+		return vmm_error_set(err, ret, "'%.200s/%s': %s", path, file,
+				     ret != -EINVAL ? strerror(-ret)
+						    : "a MAC address or nothing is expected");
+	}
+	net.tap = strdup(name);
+	net.mac_text = mac[0] != '\0' ? strdup(mac) : NULL;
+	ret = net.tap && (net.mac_text || mac[0] == '\0')
+		      ? vm_config_add_net(config, &net, err)
+		      : vmm_error_set(err, -ENOMEM, "out of memory");
+	vm_net_finish(&net);
+	return ret;
+}
+
+static int read_taps(struct vm_config *config, int dirfd, const char *path, struct vmm_error *err)
+{
+	struct names names = {NULL, 0};
+	int ret = list_names(dirfd, "net", "", &names);
+
+	if (ret < 0 && ret != -ENOENT) {
+		ret = vmm_error_set(err, ret, "'%.200s/net': %s", path, strerror(-ret));
+	} else {
+		ret = 0;
+	}
+	for (size_t i = 0; ret == 0 && i < names.count; i++) {
+		ret = read_tap(config, dirfd, path, names.list[i], err);
+	}
+	names_finish(&names);
+	return ret;
+}
+
 /* Only the first provider counts: there is no scheme that would say which card is whose. */
 static int read_provider(struct vm_config *config, int dirfd, const char *path,
 			 struct vmm_error *err)
@@ -280,6 +324,9 @@ static int read_directory(struct vm_config *config, int dirfd, const char *path,
 	}
 	if (ret == 0) {
 		ret = read_disks(config, dirfd, path, err);
+	}
+	if (ret == 0) {
+		ret = read_taps(config, dirfd, path, err);
 	}
 	if (ret == 0) {
 		ret = read_provider(config, dirfd, path, err);
