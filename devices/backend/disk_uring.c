@@ -1,0 +1,395 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The io_uring engine of the file disk: steps are ring entries, so the loop never waits for the
+ * disk. The ring is made when the disk is opened, before any sandbox, and lives as long as the
+ * disk; its descriptor is watched by the loop while the disk is attached.
+ *
+ * Only one fdatasync is in the kernel at a time. Of two at once, the one that came second could
+ * return success (Linux reports lost pages once for each descriptor) and be seen before the other's
+ * failure.
+ *
+ * The two ring indices that the kernel writes are read with acquire, the two that we write are
+ * stored with release; they pair with the kernel's own (io_uring(7)).
+ */
+#include "backend/disk_priv.h"
+
+#include <errno.h>
+#include <linux/io_uring.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define DEPTH 128
+/* What the code below relies on; all of it is there since Linux 5.6. */
+#define FEATURES                                                                    \
+	(IORING_FEAT_SINGLE_MMAP | IORING_FEAT_NODROP | IORING_FEAT_SUBMIT_STABLE | \
+	 IORING_FEAT_RW_CUR_POS)
+/* Rounds of submit and reap in one turn: what the page cache answers at once needs no wake-up. */
+#define TURN_ROUNDS 4
+
+struct uring {
+	int fd;
+	void *rings;
+	size_t rings_len;
+	struct io_uring_sqe *sqes;
+	size_t sqes_len;
+
+	unsigned *sq_head;
+	unsigned *sq_tail;
+	unsigned sq_mask;
+	unsigned sq_entries;
+	unsigned *cq_head;
+	unsigned *cq_tail;
+	unsigned cq_mask;
+	const struct io_uring_cqe *cqes;
+
+	unsigned in_flight; /* entries queued whose result was not taken; at most sq_entries */
+};
+
+static void *at(void *base, uint32_t offset)
+{
+	return (char *)base + offset;
+}
+
+static int enter(const struct uring *ring, unsigned submit, unsigned wait)
+{
+	long n = syscall(SYS_io_uring_enter, ring->fd, submit, wait,
+			 wait > 0 ? IORING_ENTER_GETEVENTS : 0u, NULL, 0);
+
+	return n < 0 ? -errno : (int)n;
+}
+
+static void ring_destroy(struct uring *ring)
+{
+	if (ring->sqes) {
+		(void)munmap(ring->sqes, ring->sqes_len);
+	}
+	if (ring->rings) {
+		(void)munmap(ring->rings, ring->rings_len);
+	}
+	if (ring->fd >= 0) {
+		(void)close(ring->fd);
+	}
+	free(ring);
+}
+
+static void *map(const struct uring *ring, size_t len, off_t offset)
+{
+	void *p = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, ring->fd,
+		       offset);
+
+	return p == MAP_FAILED ? NULL : p;
+}
+
+static int map_rings(struct uring *ring, const struct io_uring_params *p)
+{
+	size_t sq_len = p->sq_off.array + p->sq_entries * sizeof(uint32_t);
+	size_t cq_len = p->cq_off.cqes + p->cq_entries * sizeof(struct io_uring_cqe);
+	unsigned *array;
+
+	ring->rings_len = sq_len > cq_len ? sq_len : cq_len;
+	ring->rings = map(ring, ring->rings_len, IORING_OFF_SQ_RING);
+	if (!ring->rings) {
+		return -errno;
+	}
+	ring->sqes_len = p->sq_entries * sizeof(*ring->sqes);
+	ring->sqes = map(ring, ring->sqes_len, (off_t)IORING_OFF_SQES);
+	if (!ring->sqes) {
+		return -errno;
+	}
+	ring->sq_head = at(ring->rings, p->sq_off.head);
+	ring->sq_tail = at(ring->rings, p->sq_off.tail);
+	ring->sq_mask = *(unsigned *)at(ring->rings, p->sq_off.ring_mask);
+	ring->sq_entries = p->sq_entries;
+	ring->cq_head = at(ring->rings, p->cq_off.head);
+	ring->cq_tail = at(ring->rings, p->cq_off.tail);
+	ring->cq_mask = *(unsigned *)at(ring->rings, p->cq_off.ring_mask);
+	ring->cqes = at(ring->rings, p->cq_off.cqes);
+	array = at(ring->rings, p->sq_off.array);
+	for (unsigned i = 0; i < p->sq_entries; i++) {
+		array[i] = i;
+	}
+	return 0;
+}
+
+int vmm_disk_uring_create(struct file_disk *disk)
+{
+	struct io_uring_params params = {0};
+	struct uring *ring = calloc(1, sizeof(*ring));
+	int ret;
+
+	if (!ring) {
+		return -ENOMEM;
+	}
+	ring->fd = (int)syscall(SYS_io_uring_setup, DEPTH, &params);
+	ret = ring->fd < 0 ? -errno : 0;
+	if (ret == 0 && (params.features & FEATURES) != FEATURES) {
+		ret = -ENOSYS;
+	}
+	if (ret == 0) {
+		ret = map_rings(ring, &params);
+	}
+	if (ret < 0) {
+		ring_destroy(ring);
+		return ret;
+	}
+	disk->ring = ring;
+	return 0;
+}
+
+static void fill_sqe(struct io_uring_sqe *sqe, int fd, const struct disk_step *step)
+{
+	memset(sqe, 0, sizeof(*sqe));
+	sqe->fd = fd;
+	switch (step->call) {
+	case DISK_READV:
+	case DISK_WRITEV:
+		sqe->opcode = step->call == DISK_READV ? IORING_OP_READV : IORING_OP_WRITEV;
+		sqe->addr = (uintptr_t)step->iov;
+		sqe->len = step->iov_count;
+		sqe->off = step->offset;
+		break;
+	case DISK_FALLOCATE:
+		/* The length stands in addr and the mode in len (io_uring_enter(2)). */
+		sqe->opcode = IORING_OP_FALLOCATE;
+		sqe->off = step->offset;
+		sqe->addr = step->len;
+		sqe->len = (uint32_t)step->mode;
+		break;
+	case DISK_SYNC:
+	default:
+		sqe->opcode = IORING_OP_FSYNC;
+		sqe->fsync_flags = IORING_FSYNC_DATASYNC;
+		break;
+	}
+}
+
+static void queue(struct file_disk *disk, struct vmm_disk_request *req,
+		  const struct disk_step *step)
+{
+	struct uring *ring = disk->ring;
+	unsigned tail = *ring->sq_tail;
+	struct io_uring_sqe *sqe = &ring->sqes[tail & ring->sq_mask];
+
+	fill_sqe(sqe, disk->fd, step);
+	sqe->user_data = (uintptr_t)req;
+	__atomic_store_n(ring->sq_tail, tail + 1, __ATOMIC_RELEASE);
+	ring->in_flight++;
+}
+
+/* Turns pending requests into ring entries; returns the bytes they will move. */
+static uint64_t fill(struct file_disk *disk, uint64_t budget)
+{
+	struct vmm_disk_request *req;
+	struct disk_step step;
+	uint64_t bytes = 0;
+
+	while (disk->ring->in_flight < disk->ring->sq_entries && bytes < budget) {
+		req = vmm_disk_list_pop(&disk->pending);
+		if (!req) {
+			break;
+		}
+		if (!vmm_disk_plan(disk, req, &step)) {
+			req->done(req, req->result);
+		} else if (step.call == DISK_SYNC && disk->sync_running) {
+			vmm_disk_list_push(&disk->sync_waiting, req);
+		} else {
+			disk->sync_running |= step.call == DISK_SYNC;
+			bytes += step.len;
+			queue(disk, req, &step);
+		}
+	}
+	return bytes;
+}
+
+static void took(struct file_disk *disk, struct vmm_disk_request *req, int result)
+{
+	struct vmm_disk_request *waiting;
+
+	disk->ring->in_flight--;
+	if (req->call == DISK_SYNC) {
+		disk->sync_running = false;
+		waiting = vmm_disk_list_pop(&disk->sync_waiting);
+		if (waiting) {
+			vmm_disk_list_push(&disk->pending, waiting);
+		}
+	}
+	if (vmm_disk_advance(disk, req, result)) {
+		req->done(req, req->result);
+	} else {
+		vmm_disk_list_push(&disk->pending, req);
+	}
+}
+
+/* The kernel takes no entries (out of memory, say): fail those it left, or none would ever end. */
+static void take_back(struct file_disk *disk, int error)
+{
+	struct uring *ring = disk->ring;
+	unsigned head = __atomic_load_n(ring->sq_head, __ATOMIC_ACQUIRE);
+	unsigned tail = *ring->sq_tail;
+
+	__atomic_store_n(ring->sq_tail, head, __ATOMIC_RELEASE);
+	for (; head != tail; head++) {
+		took(disk,
+		     (struct vmm_disk_request *)(uintptr_t)ring->sqes[head & ring->sq_mask]
+			     .user_data,
+		     error);
+	}
+}
+
+static unsigned unsubmitted(const struct uring *ring)
+{
+	return *ring->sq_tail - __atomic_load_n(ring->sq_head, __ATOMIC_ACQUIRE);
+}
+
+static void submit_all(struct file_disk *disk)
+{
+	unsigned count = unsubmitted(disk->ring);
+	int ret = count > 0 ? enter(disk->ring, count, 0) : 0;
+
+	/* For these three there is a later: the turn is posted again. */
+	if (ret < 0 && ret != -EINTR && ret != -EAGAIN && ret != -EBUSY) {
+		take_back(disk, ret);
+	}
+}
+
+/* Takes the results that are in. */
+static unsigned reap(struct file_disk *disk)
+{
+	struct uring *ring = disk->ring;
+	unsigned tail = __atomic_load_n(ring->cq_tail, __ATOMIC_ACQUIRE);
+	unsigned head = *ring->cq_head;
+	unsigned count = tail - head;
+
+	for (; head != tail; head++) {
+		struct io_uring_cqe cqe = ring->cqes[head & ring->cq_mask];
+
+		__atomic_store_n(ring->cq_head, head + 1, __ATOMIC_RELEASE);
+		took(disk, (struct vmm_disk_request *)(uintptr_t)cqe.user_data, cqe.res);
+	}
+	return count;
+}
+
+static void turn(struct file_disk *disk)
+{
+	uint64_t bytes = 0;
+
+	for (unsigned i = 0; i < TURN_ROUNDS && bytes < DISK_TURN_MAX; i++) {
+		bytes += fill(disk, DISK_TURN_MAX - bytes);
+		submit_all(disk);
+		if (reap(disk) == 0) {
+			break;
+		}
+	}
+	if (disk->base.batch) {
+		disk->base.batch(disk->base.batch_ctx);
+	}
+	/* When the ring is full its descriptor wakes us; otherwise nothing else would. */
+	if (unsubmitted(disk->ring) > 0 ||
+	    (disk->pending.head && disk->ring->in_flight < disk->ring->sq_entries)) {
+		vmm_loop_post(disk->loop, &disk->more);
+	}
+}
+
+static void turn_again(void *ctx)
+{
+	turn(ctx);
+}
+
+static void on_ring(void *ctx, int fd, uint32_t events)
+{
+	struct file_disk *disk = ctx;
+
+	(void)fd;
+	(void)events;
+	(void)reap(disk);
+	turn(disk);
+}
+
+static int uring_attach(struct vmm_disk *base, struct vmm_loop *loop)
+{
+	struct file_disk *disk = (struct file_disk *)base;
+	int ret = vmm_loop_add_fd(loop, disk->ring->fd, VMM_LOOP_READABLE, on_ring, disk,
+				  &disk->source);
+
+	if (ret < 0) {
+		return ret;
+	}
+	disk->loop = loop;
+	disk->sync_error = 0;
+	disk->more.fn = turn_again;
+	disk->more.ctx = disk;
+	return 0;
+}
+
+static void uring_submit(struct vmm_disk *base, struct vmm_disk_request *req)
+{
+	vmm_disk_accept((struct file_disk *)base, req);
+}
+
+static void uring_commit(struct vmm_disk *base)
+{
+	struct file_disk *disk = (struct file_disk *)base;
+
+	if (disk->pending.head && !disk->more.queued) {
+		turn(disk);
+	}
+}
+
+/* Drops entries the kernel has not taken and waits for those it has. */
+static void drain(struct uring *ring)
+{
+	unsigned count = unsubmitted(ring);
+	unsigned tail;
+
+	__atomic_store_n(ring->sq_tail, *ring->sq_tail - count, __ATOMIC_RELEASE);
+	ring->in_flight -= count;
+	for (;;) {
+		tail = __atomic_load_n(ring->cq_tail, __ATOMIC_ACQUIRE);
+		ring->in_flight -= tail - *ring->cq_head;
+		__atomic_store_n(ring->cq_head, tail, __ATOMIC_RELEASE);
+		if (ring->in_flight == 0) {
+			return;
+		}
+		if (enter(ring, 0, 1) < 0) {
+			/* Whatever the reason, guest memory must not be let go of before the end.
+			 */
+			struct pollfd p = {.fd = ring->fd, .events = POLLIN};
+
+			(void)poll(&p, 1, 10);
+		}
+	}
+}
+
+static void uring_detach(struct vmm_disk *base)
+{
+	struct file_disk *disk = (struct file_disk *)base;
+
+	vmm_loop_cancel(disk->loop, &disk->more);
+	vmm_source_remove(disk->source);
+	drain(disk->ring);
+	memset(&disk->pending, 0, sizeof(disk->pending));
+	memset(&disk->sync_waiting, 0, sizeof(disk->sync_waiting));
+	disk->sync_running = false;
+	disk->source = NULL;
+	disk->loop = NULL;
+}
+
+static void uring_destroy(struct vmm_disk *base)
+{
+	struct file_disk *disk = (struct file_disk *)base;
+
+	ring_destroy(disk->ring);
+	vmm_disk_file_destroy(disk);
+}
+
+const struct vmm_disk_ops vmm_disk_uring_ops = {
+	.attach = uring_attach,
+	.submit = uring_submit,
+	.commit = uring_commit,
+	.detach = uring_detach,
+	.destroy = uring_destroy,
+};
