@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Interrupts: the routing table, irqfd and ioeventfd. The table is kept here and checked before the
+ * kernel sees it: an entry out of range has made host kernels panic.
+ */
+#include "kvm/internal.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#define ROUTES_MAX 4096
+
+struct line {
+	struct vmm_irq base;
+	unsigned gsi;
+	int fd;
+};
+
+int vmm_kvm_routes_init(struct vmm_kvm *kvm, long limit)
+{
+	if (limit > ROUTES_MAX) {
+		limit = ROUTES_MAX;
+	}
+	if (limit <= (long)VMM_KVM_GSI_LINES) {
+		return -ENOTSUP;
+	}
+	kvm->routes = calloc((size_t)limit, sizeof(*kvm->routes));
+	if (!kvm->routes) {
+		return -ENOMEM;
+	}
+	kvm->route_count = (unsigned)limit;
+	return 0;
+}
+
+/* Called with the lock held. */
+static int commit(struct vmm_kvm *kvm)
+{
+	struct kvm_irq_routing *table;
+	unsigned used = 0;
+	int ret = 0;
+
+	for (unsigned gsi = 0; gsi < kvm->route_count; gsi++) {
+		used += kvm->routes[gsi].kind == ROUTE_PIN || kvm->routes[gsi].kind == ROUTE_MSI;
+	}
+	table = calloc(1, sizeof(*table) + used * sizeof(table->entries[0]));
+	if (!table) {
+		return -ENOMEM;
+	}
+	for (unsigned gsi = 0; gsi < kvm->route_count; gsi++) {
+		const struct route *r = &kvm->routes[gsi];
+		struct kvm_irq_routing_entry *e = &table->entries[table->nr];
+
+		if (r->kind == ROUTE_PIN) {
+			e->type = KVM_IRQ_ROUTING_IRQCHIP;
+			e->u.irqchip.irqchip = (uint32_t)r->address;
+			e->u.irqchip.pin = r->data;
+		} else if (r->kind == ROUTE_MSI) {
+			e->type = KVM_IRQ_ROUTING_MSI;
+			e->u.msi.address_lo = (uint32_t)r->address;
+			e->u.msi.address_hi = (uint32_t)(r->address >> 32);
+			e->u.msi.data = r->data;
+		} else {
+			continue;
+		}
+		e->gsi = gsi;
+		table->nr++;
+	}
+	if (ioctl(kvm->fd, KVM_SET_GSI_ROUTING, table) != 0) {
+		ret = -errno;
+	}
+	free(table);
+	return ret;
+}
+
+int vmm_kvm_route_pin(struct vmm_kvm *kvm, unsigned gsi, unsigned irqchip, unsigned pin)
+{
+	if (gsi >= VMM_KVM_GSI_LINES) {
+		return -EINVAL;
+	}
+	kvm->routes[gsi] = (struct route){.kind = ROUTE_PIN, .address = irqchip, .data = pin};
+	return 0;
+}
+
+int vmm_kvm_route_commit(struct vmm_kvm *kvm)
+{
+	int ret;
+
+	(void)pthread_mutex_lock(&kvm->route_lock);
+	ret = commit(kvm);
+	(void)pthread_mutex_unlock(&kvm->route_lock);
+	return ret;
+}
+
+void vmm_kvm_set_msi_window(struct vmm_kvm *kvm, uint64_t base, uint64_t size)
+{
+	kvm->msi_base = base;
+	kvm->msi_size = size;
+}
+
+int vmm_kvm_msi_alloc(struct vmm_kvm *kvm, unsigned *gsi)
+{
+	int ret = -ENOSPC;
+
+	(void)pthread_mutex_lock(&kvm->route_lock);
+	for (unsigned i = VMM_KVM_GSI_LINES; i < kvm->route_count; i++) {
+		if (kvm->routes[i].kind == ROUTE_FREE) {
+			kvm->routes[i].kind = ROUTE_EMPTY;
+			*gsi = i;
+			ret = 0;
+			break;
+		}
+	}
+	(void)pthread_mutex_unlock(&kvm->route_lock);
+	return ret;
+}
+
+static bool is_msi(const struct vmm_kvm *kvm, unsigned gsi)
+{
+	return gsi >= VMM_KVM_GSI_LINES && gsi < kvm->route_count &&
+	       kvm->routes[gsi].kind != ROUTE_FREE;
+}
+
+/* Replaces an MSI route; the kernel's table follows only if there is a difference to it. */
+static int set_route(struct vmm_kvm *kvm, unsigned gsi, struct route next)
+{
+	struct route *r = &kvm->routes[gsi];
+	bool same = r->kind == next.kind && r->address == next.address && r->data == next.data;
+	bool visible = r->kind == ROUTE_MSI || next.kind == ROUTE_MSI;
+
+	*r = next;
+	return visible && !same ? commit(kvm) : 0;
+}
+
+void vmm_kvm_msi_free(struct vmm_kvm *kvm, unsigned gsi)
+{
+	(void)pthread_mutex_lock(&kvm->route_lock);
+	if (is_msi(kvm, gsi)) {
+		(void)set_route(kvm, gsi, (struct route){.kind = ROUTE_FREE});
+	}
+	(void)pthread_mutex_unlock(&kvm->route_lock);
+}
+
+int vmm_kvm_msi_route(struct vmm_kvm *kvm, unsigned gsi, uint64_t address, uint32_t data)
+{
+	struct route next = {.kind = ROUTE_MSI, .address = address, .data = data};
+	bool inside = address >= kvm->msi_base && address - kvm->msi_base < kvm->msi_size;
+	int ret = -EINVAL;
+
+	(void)pthread_mutex_lock(&kvm->route_lock);
+	if (is_msi(kvm, gsi)) {
+		if (!inside) {
+			next = (struct route){.kind = ROUTE_EMPTY};
+		}
+		ret = set_route(kvm, gsi, next);
+		if (ret == 0 && !inside) {
+			ret = -EINVAL;
+		}
+	}
+	(void)pthread_mutex_unlock(&kvm->route_lock);
+	return ret;
+}
+
+int vmm_kvm_irqfd(struct vmm_kvm *kvm, unsigned gsi, int eventfd, bool connect)
+{
+	struct kvm_irqfd irqfd = {
+		.fd = (uint32_t)eventfd,
+		.gsi = gsi,
+		.flags = connect ? 0 : KVM_IRQFD_FLAG_DEASSIGN,
+	};
+
+	if (gsi >= kvm->route_count || eventfd < 0) {
+		return -EINVAL;
+	}
+	return ioctl(kvm->fd, KVM_IRQFD, &irqfd) == 0 ? 0 : -errno;
+}
+
+int vmm_kvm_ioeventfd(struct vmm_kvm *kvm, vmm_gpa gpa, unsigned len, int eventfd, bool connect)
+{
+	struct kvm_ioeventfd io = {
+		.addr = gpa,
+		.len = len,
+		.fd = eventfd,
+		.flags = connect ? 0 : KVM_IOEVENTFD_FLAG_DEASSIGN,
+	};
+
+	return ioctl(kvm->fd, KVM_IOEVENTFD, &io) == 0 ? 0 : -errno;
+}
+
+static void line_raise(struct vmm_irq *irq)
+{
+	const struct line *line = (const struct line *)irq;
+	uint64_t one = 1;
+
+	/* EAGAIN: the counter is full, so the kernel has edges to deliver already. */
+	(void)!write(line->fd, &one, sizeof(one));
+}
+
+int vmm_kvm_line_create(struct vmm_kvm *kvm, unsigned gsi, struct vmm_irq **out)
+{
+	struct line *line = calloc(1, sizeof(*line));
+	int ret;
+
+	*out = NULL;
+	if (!line) {
+		return -ENOMEM;
+	}
+	line->base.raise = line_raise;
+	line->gsi = gsi;
+	line->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (line->fd < 0) {
+		ret = -errno;
+		free(line);
+		return ret;
+	}
+	ret = vmm_kvm_irqfd(kvm, gsi, line->fd, true);
+	if (ret < 0) {
+		(void)close(line->fd);
+		free(line);
+		return ret;
+	}
+	*out = &line->base;
+	return 0;
+}
+
+void vmm_kvm_line_destroy(struct vmm_kvm *kvm, struct vmm_irq *irq)
+{
+	struct line *line = (struct line *)irq;
+
+	if (!line) {
+		return;
+	}
+	(void)vmm_kvm_irqfd(kvm, line->gsi, line->fd, false);
+	(void)close(line->fd);
+	free(line);
+}
