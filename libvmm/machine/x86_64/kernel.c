@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Loading: a kernel's headers become a plan in which every number has been checked, then the plan
+ * is carried out. The file is as trustworthy as the guest it belongs to.
+ */
+#include "machine/x86_64/x86.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <linux/fs.h>
+
+#include "machine/x86_64/layout.h"
+
+#define PAGE UINT64_C(4096)
+
+static int read_fd(void *ctx, uint64_t offset, void *buf, size_t len)
+{
+	const int *fd = ctx;
+	uint8_t *at = buf;
+
+	while (len > 0) {
+		ssize_t got = pread(*fd, at, len, (off_t)offset);
+
+		if (got < 0) {
+			if (errno == EINTR) {
+				continue;
+			}
+			return -errno;
+		}
+		if (got == 0) {
+			return -EIO; /* it was longer when it was measured */
+		}
+		at += got;
+		len -= (size_t)got;
+		offset += (uint64_t)got;
+	}
+	return 0;
+}
+
+int vmm_x86_image_fd(struct x86_image *image, int *fd, struct vmm_error *err)
+{
+	struct stat st;
+	uint64_t size;
+
+	if (fstat(*fd, &st) != 0) {
+		return vmm_error_wrap(err, -errno, "cannot be read");
+	}
+	size = (uint64_t)st.st_size;
+	if (S_ISDIR(st.st_mode)) {
+		return vmm_error_set(err, -EINVAL, "it is a directory");
+	}
+	if (S_ISBLK(st.st_mode)) {
+		if (ioctl(*fd, BLKGETSIZE64, &size) != 0) {
+			return vmm_error_wrap(err, -errno, "its size cannot be read");
+		}
+	} else if (!S_ISREG(st.st_mode)) {
+		return vmm_error_set(err, -EINVAL, "it is neither a file nor a block device");
+	}
+	*image = (struct x86_image){.read = read_fd, .ctx = fd, .size = size};
+	return 0;
+}
+
+int vmm_x86_plan(const struct x86_image *image, struct x86_plan *plan, struct vmm_error *err)
+{
+	uint8_t magic[4];
+	int ret;
+
+	memset(plan, 0, sizeof(*plan));
+	if (image->size < sizeof(magic)) {
+		return vmm_error_set(err, -ENOEXEC, "it is empty or cut off after %llu bytes",
+				     (unsigned long long)image->size);
+	}
+	ret = image->read(image->ctx, 0, magic, sizeof(magic));
+	if (ret < 0) {
+		return vmm_error_wrap(err, ret, "cannot be read");
+	}
+	if (memcmp(magic, "\177ELF", sizeof(magic)) == 0) {
+		return vmm_x86_plan_elf(image, plan, err);
+	}
+	return vmm_x86_plan_bzimage(image, plan, err);
+}
+
+int vmm_x86_load(const struct x86_image *image, const struct x86_plan *plan, struct vmm_mem *mem,
+		 const struct x86_layout *layout, struct vmm_error *err)
+{
+	if (plan->end > layout->low_ram) {
+		return vmm_error_set(
+			err, -EINVAL,
+			"it needs memory up to %llu MiB, and the machine has %llu MiB below 4 GiB",
+			(unsigned long long)((plan->end + MIB(1) - 1) >> 20),
+			(unsigned long long)(layout->low_ram >> 20));
+	}
+	for (size_t i = 0; i < plan->segment_count; i++) {
+		const struct x86_segment *s = &plan->segments[i];
+		struct iovec iov;
+		int ret;
+
+		if (s->size == 0) {
+			continue;
+		}
+		ret = vmm_mem_iov(mem, s->gpa, s->size, &iov);
+		if (ret == 0) {
+			ret = image->read(image->ctx, s->offset, iov.iov_base, iov.iov_len);
+		}
+		if (ret < 0) {
+			return vmm_error_wrap(err, ret, "cannot be loaded");
+		}
+	}
+	return 0;
+}
+
+int vmm_x86_load_initrd(const struct x86_image *image, const struct x86_plan *plan,
+			struct vmm_mem *mem, const struct x86_layout *layout, uint64_t *gpa,
+			struct vmm_error *err)
+{
+	uint64_t top = layout->low_ram;
+	struct iovec iov;
+	int ret;
+
+	if (plan->initrd_last < top) {
+		top = plan->initrd_last + 1;
+	}
+	if (image->size == 0) {
+		return vmm_error_set(err, -EINVAL, "it is empty");
+	}
+	if (image->size > top || ((top - image->size) & ~(PAGE - 1)) < plan->end) {
+		return vmm_error_set(err, -EINVAL,
+				     "it has %llu MiB, for which there is no room behind the "
+				     "kernel in %llu MiB of memory",
+				     (unsigned long long)((image->size + MIB(1) - 1) >> 20),
+				     (unsigned long long)(layout->low_ram >> 20));
+	}
+	*gpa = (top - image->size) & ~(PAGE - 1);
+	ret = vmm_mem_iov(mem, *gpa, image->size, &iov);
+	if (ret == 0) {
+		ret = image->read(image->ctx, 0, iov.iov_base, iov.iov_len);
+	}
+	return ret < 0 ? vmm_error_wrap(err, ret, "cannot be loaded") : 0;
+}

@@ -1,0 +1,332 @@
+/* SPDX-License-Identifier: MIT */
+/* The x86_64 machine: a PC without its history. */
+#include "machine/machine.h"
+
+#include <errno.h>
+#include <linux/kvm.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+
+#include "machine/x86_64/layout.h"
+#include "machine/x86_64/x86.h"
+
+#define IRQCHIPS 3u /* two PICs that nobody uses, one IOAPIC */
+
+struct vmm_machine {
+	struct vmm_machine_config config;
+	struct x86_layout layout;
+	struct x86_cpus *cpus;
+	struct x86_pm *pm;
+	struct vmm_machine_parts parts;
+	struct kvm_irqchip irqchips[IRQCHIPS]; /* as after power-on */
+	bool com1;
+};
+
+int vmm_machine_host_check(int kvm_fd, struct vmm_error *err)
+{
+	static const struct vmm_kvm_cap needed[] = {
+		{KVM_CAP_EXT_CPUID, "CPUID of vCPUs (KVM_CAP_EXT_CPUID)"},
+		{KVM_CAP_VCPU_EVENTS, "vCPU events (KVM_CAP_VCPU_EVENTS)"},
+		{KVM_CAP_DEBUGREGS, "debug registers (KVM_CAP_DEBUGREGS)"},
+		{KVM_CAP_XSAVE, "extended state (KVM_CAP_XSAVE)"},
+		{KVM_CAP_XCRS, "extended control registers (KVM_CAP_XCRS)"},
+	};
+
+	return vmm_kvm_check_caps(kvm_fd, needed, sizeof(needed) / sizeof(needed[0]), err);
+}
+
+int vmm_machine_create(struct vmm_machine **out, const struct vmm_machine_config *config,
+		       struct vmm_error *err)
+{
+	struct vmm_machine *m = calloc(1, sizeof(*m));
+	unsigned phys_bits;
+	int ret;
+
+	*out = NULL;
+	if (!m) {
+		return vmm_error_set(err, -ENOMEM, "machine: out of memory");
+	}
+	m->config = *config;
+	m->config.kvm_fd = -1;
+	ret = vmm_x86_phys_bits(config->kvm_fd, &phys_bits, err);
+	if (ret == 0) {
+		ret = vmm_x86_layout(&m->layout, config->memory_size, phys_bits, err);
+	}
+	if (ret == 0) {
+		ret = vmm_x86_cpus_create(&m->cpus, config->kvm_fd, config->vcpus, err);
+	}
+	if (ret < 0) {
+		vmm_machine_destroy(m);
+		return ret;
+	}
+	*out = m;
+	return 0;
+}
+
+void vmm_machine_destroy(struct vmm_machine *m)
+{
+	if (!m) {
+		return;
+	}
+	vmm_x86_pm_destroy(m->pm);
+	vmm_x86_cpus_destroy(m->cpus);
+	free(m);
+}
+
+size_t vmm_machine_ram(const struct vmm_machine *m, struct vmm_mem_region *regions)
+{
+	regions[0] = (struct vmm_mem_region){.gpa = 0, .size = m->layout.low_ram};
+	regions[1] = (struct vmm_mem_region){.gpa = HOLE_END, .size = m->layout.high_ram};
+	return m->layout.high_ram > 0 ? 2 : 1;
+}
+
+void vmm_machine_pci(const struct vmm_machine *m, struct vmm_pci_host_config *config)
+{
+	config->ecam_base = ECAM_GPA;
+	config->mmio32 = (struct vmm_pci_window){.base = MMIO32_GPA, .size = MMIO32_SIZE};
+	config->mmio64 = m->layout.mmio64;
+}
+
+static void pm_event(void *ctx, bool reset)
+{
+	struct vmm_machine *m = ctx;
+
+	m->config.event(m->config.ctx, reset ? VMM_MACHINE_RESET : VMM_MACHINE_POWEROFF);
+}
+
+/*
+ * The in-kernel PICs, IOAPIC and local APICs; no PIT, since a hardware-reduced system has none. The
+ * performance counters stay the host's where KVM can be told so.
+ */
+static int create_irqchip(struct vmm_machine *m, struct vmm_error *err)
+{
+	struct vmm_kvm *kvm = m->parts.kvm;
+	int fd = vmm_kvm_vm_fd(kvm);
+	uint64_t identity_map = IDENTITY_MAP_GPA;
+	struct kvm_enable_cap no_pmu = {
+		.cap = KVM_CAP_PMU_CAPABILITY,
+		.args = {KVM_PMU_CAP_DISABLE},
+	};
+	int ret;
+
+	(void)ioctl(fd, KVM_SET_IDENTITY_MAP_ADDR, &identity_map);
+	(void)ioctl(fd, KVM_SET_TSS_ADDR, (unsigned long)TSS_GPA);
+	(void)ioctl(fd, KVM_ENABLE_CAP, &no_pmu);
+	if (ioctl(fd, KVM_CREATE_IRQCHIP, 0) != 0) {
+		return vmm_error_wrap(err, -errno, "KVM: interrupt controller");
+	}
+	for (unsigned i = 0; i < IRQCHIPS; i++) {
+		m->irqchips[i].chip_id = i;
+		if (ioctl(fd, KVM_GET_IRQCHIP, &m->irqchips[i]) != 0) {
+			return vmm_error_wrap(err, -errno, "KVM: interrupt controller %u", i);
+		}
+	}
+	vmm_kvm_set_msi_window(kvm, LAPIC_GPA, MSI_SIZE);
+	for (unsigned pin = 0; pin < IOAPIC_PIN; pin++) {
+		ret = vmm_kvm_route_pin(kvm, pin, KVM_IRQCHIP_IOAPIC, pin);
+		if (ret < 0) {
+			return vmm_error_wrap(err, ret, "KVM: interrupt line %u", pin);
+		}
+	}
+	ret = vmm_kvm_route_commit(kvm);
+	return ret < 0 ? vmm_error_wrap(err, ret, "KVM: interrupt routing") : 0;
+}
+
+int vmm_machine_setup(struct vmm_machine *m, const struct vmm_machine_parts *parts,
+		      struct vmm_error *err)
+{
+	int ret;
+
+	m->parts = *parts;
+	ret = create_irqchip(m, err);
+	for (unsigned i = 0; ret == 0 && i < m->config.vcpus; i++) {
+		ret = vmm_kvm_add_vcpu(parts->kvm, err);
+	}
+	if (ret == 0) {
+		ret = vmm_x86_cpus_setup(m->cpus, parts->kvm, err);
+	}
+	if (ret == 0) {
+		ret = vmm_x86_pm_create(&m->pm, parts->kvm, parts->pio, pm_event, m, err);
+	}
+	return ret;
+}
+
+int vmm_machine_place(struct vmm_machine *m, enum vmm_platform_type type,
+		      struct vmm_machine_place *place, struct vmm_error *err)
+{
+	if (type != VMM_PLATFORM_UART_8250) {
+		return vmm_error_set(err, -EOPNOTSUPP,
+				     "the x86_64 machine has no place for this kind of device");
+	}
+	if (m->com1) {
+		return vmm_error_set(err, -EEXIST, "the machine has a serial port at COM1 already");
+	}
+	m->com1 = true;
+	*place = (struct vmm_machine_place){
+		.name = "COM1",
+		.bus = m->parts.pio,
+		.base = COM1_PORT,
+		.size = COM1_SIZE,
+		.gsi = COM1_GSI,
+	};
+	return 0;
+}
+
+void vmm_machine_unplace(struct vmm_machine *m, enum vmm_platform_type type)
+{
+	if (type == VMM_PLATFORM_UART_8250) {
+		m->com1 = false;
+	}
+}
+
+/* ---- boot ---- */
+
+int vmm_machine_check_kernel(int fd, struct vmm_error *err)
+{
+	struct x86_image image;
+	struct x86_plan plan;
+	int ret = vmm_x86_image_fd(&image, &fd, err);
+
+	return ret < 0 ? ret : vmm_x86_plan(&image, &plan, err);
+}
+
+int vmm_machine_check_cmdline(const char *cmdline, struct vmm_error *err)
+{
+	size_t len = strlen(cmdline);
+
+	if (len > CMDLINE_MAX) {
+		return vmm_error_set(err, -E2BIG,
+				     "the command line has %zu bytes, at most %u are possible", len,
+				     CMDLINE_MAX);
+	}
+	return 0;
+}
+
+static int reset_irqchips(struct vmm_machine *m, struct vmm_error *err)
+{
+	int fd = vmm_kvm_vm_fd(m->parts.kvm);
+
+	for (unsigned i = 0; i < IRQCHIPS; i++) {
+		if (ioctl(fd, KVM_SET_IRQCHIP, &m->irqchips[i]) != 0) {
+			return vmm_error_wrap(err, -errno, "KVM: interrupt controller %u", i);
+		}
+	}
+	return 0;
+}
+
+static int load_initrd(struct vmm_machine *m, int fd, const struct x86_plan *plan,
+		       struct x86_boot_params *params, struct vmm_error *err)
+{
+	struct x86_image image;
+	int ret = 0;
+
+	if (fd >= 0) {
+		ret = vmm_x86_image_fd(&image, &fd, err);
+		if (ret == 0) {
+			ret = vmm_x86_load_initrd(&image, plan, m->parts.mem, &m->layout,
+						  &params->initrd, err);
+			params->initrd_size = image.size;
+		}
+	}
+	return ret < 0 ? vmm_error_wrap(err, ret, "initrd") : 0;
+}
+
+static int write_acpi(struct vmm_machine *m, struct vmm_error *err)
+{
+	const struct x86_acpi acpi = {
+		.vcpus = m->config.vcpus,
+		.mmio64 = m->layout.mmio64,
+		.com1 = m->com1,
+	};
+	uint8_t *buf = calloc(1, ACPI_SIZE);
+	int ret = -ENOMEM;
+
+	if (buf) {
+		ret = vmm_x86_acpi(&acpi, ACPI_GPA, buf, ACPI_SIZE);
+	}
+	if (ret > 0) {
+		ret = vmm_mem_write(m->parts.mem, ACPI_GPA, buf, (size_t)ret);
+	}
+	free(buf);
+	return ret < 0 ? vmm_error_wrap(err, ret, "ACPI tables") : 0;
+}
+
+static int write_params(struct vmm_machine *m, const struct x86_plan *plan, const char *cmdline,
+			struct x86_boot_params *params, struct vmm_error *err)
+{
+	size_t len = strlen(cmdline);
+	int ret;
+
+	if (len > plan->cmdline_max) {
+		return vmm_error_set(err, -E2BIG,
+				     "the command line has %zu bytes, this kernel takes %u", len,
+				     plan->cmdline_max);
+	}
+	ret = vmm_mem_write(m->parts.mem, CMDLINE_GPA, cmdline, len + 1);
+	if (ret == 0) {
+		ret = plan->boot == X86_BOOT_PVH ? vmm_x86_pvh_params(m->parts.mem, params)
+						 : vmm_x86_linux_params(m->parts.mem, plan, params);
+	}
+	if (ret == 0 && plan->boot == X86_BOOT_LINUX64) {
+		ret = vmm_x86_write_tables(m->parts.mem);
+	}
+	return ret < 0 ? vmm_error_wrap(err, ret, "boot data") : 0;
+}
+
+int vmm_machine_boot(struct vmm_machine *m, const struct vmm_machine_image *image,
+		     struct vmm_error *err)
+{
+	struct x86_boot_params params = {
+		.layout = &m->layout,
+		.rsdp = ACPI_GPA,
+		.cmdline = CMDLINE_GPA,
+	};
+	struct x86_image kernel;
+	struct x86_plan plan;
+	int fd = image->kernel_fd;
+	int ret = vmm_x86_image_fd(&kernel, &fd, err);
+
+	if (ret == 0) {
+		ret = vmm_x86_plan(&kernel, &plan, err);
+	}
+	if (ret == 0) {
+		ret = vmm_x86_load(&kernel, &plan, m->parts.mem, &m->layout, err);
+	}
+	if (ret < 0) {
+		return vmm_error_wrap(err, ret, "kernel");
+	}
+	ret = load_initrd(m, image->initrd_fd, &plan, &params, err);
+	if (ret == 0) {
+		ret = write_acpi(m, err);
+	}
+	if (ret == 0) {
+		ret = write_params(m, &plan, image->cmdline, &params, err);
+	}
+	if (ret == 0) {
+		ret = reset_irqchips(m, err);
+	}
+	if (ret < 0) {
+		return ret;
+	}
+	vmm_x86_pm_reset(m->pm);
+	return vmm_x86_cpus_reset(m->cpus, m->parts.kvm, plan.boot, plan.entry, err);
+}
+
+/* ---- running ---- */
+
+void vmm_machine_resuming(struct vmm_machine *m)
+{
+	/*
+	 * Time has passed and the guest may know: its clocks go on as wall clocks do. This keeps
+	 * its watchdogs from taking the pause for a lock-up; guests without kvmclock refuse it.
+	 */
+	for (unsigned i = 0; i < m->config.vcpus; i++) {
+		(void)ioctl(vmm_kvm_vcpu_fd(m->parts.kvm, i), KVM_KVMCLOCK_CTRL, 0);
+	}
+}
+
+void vmm_machine_power_button(struct vmm_machine *m)
+{
+	vmm_x86_pm_button(m->pm);
+}

@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: MIT */
+/* What the files of the x86_64 machine share. */
+#ifndef VMM_MACHINE_X86_64_X86_H
+#define VMM_MACHINE_X86_64_X86_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <vmm/error.h>
+#include <vmm/mem.h>
+
+#include "kvm/kvm.h"
+#include "pci/pci.h"
+
+/* Where RAM and windows are. */
+struct x86_layout {
+	uint64_t low_ram;  /* bytes from 0 */
+	uint64_t high_ram; /* bytes from 4 GiB */
+	struct vmm_pci_window mmio64;
+};
+
+/* -EINVAL when the memory does not fit below phys_bits bits of address. */
+int vmm_x86_layout(struct x86_layout *layout, uint64_t memory_size, unsigned phys_bits,
+		   struct vmm_error *err);
+
+/* The memory map a kernel is told. type as in e820. */
+#define X86_MAP_MAX      8u
+#define X86_MAP_RAM      1u
+#define X86_MAP_RESERVED 2u
+
+struct x86_map_entry {
+	uint64_t gpa;
+	uint64_t size;
+	uint32_t type;
+};
+
+size_t vmm_x86_memory_map(const struct x86_layout *layout, struct x86_map_entry *map);
+
+/* ---- kernels (kernel.c, elf.c, bzimage.c) ---- */
+
+/* Bytes of a file, however they come. read is all or nothing: 0 or a negative errno. */
+struct x86_image {
+	int (*read)(void *ctx, uint64_t offset, void *buf, size_t len);
+	void *ctx;
+	uint64_t size;
+};
+
+/* An image out of a descriptor, which ctx must hold: -EINVAL when it is no plain file or block
+ * device. */
+int vmm_x86_image_fd(struct x86_image *image, int *fd, struct vmm_error *err);
+
+enum x86_boot {
+	X86_BOOT_PVH,    /* 32-bit, paging off, ebx: start info */
+	X86_BOOT_LINUX64 /* 64-bit, rsi: zero page */
+};
+
+#define X86_SEGMENTS_MAX 16u
+
+struct x86_segment {
+	uint64_t offset; /* in the file */
+	uint64_t size;   /* there; memory beyond it is zero */
+	uint64_t gpa;
+	uint64_t memory; /* bytes at gpa, >= size */
+};
+
+/* How a kernel is to be loaded: the result of checking every length and offset of its headers. */
+struct x86_plan {
+	enum x86_boot boot;
+	uint64_t entry;
+	uint64_t end;         /* first address behind the kernel and its working room */
+	uint64_t initrd_last; /* highest address an initrd's last byte may have */
+	uint32_t cmdline_max; /* bytes, without NUL */
+	size_t segment_count;
+	struct x86_segment segments[X86_SEGMENTS_MAX];
+	/* bzImage: its setup header, to be copied to the zero page at 0x1f1 */
+	uint8_t setup[0x110];
+	size_t setup_len;
+};
+
+/* -ENOEXEC with words, or the errno of read. Never reads outside [0, image->size). */
+int vmm_x86_plan(const struct x86_image *image, struct x86_plan *plan, struct vmm_error *err);
+int vmm_x86_plan_elf(const struct x86_image *image, struct x86_plan *plan, struct vmm_error *err);
+int vmm_x86_plan_bzimage(const struct x86_image *image, struct x86_plan *plan,
+			 struct vmm_error *err);
+
+struct x86_boot_params {
+	const struct x86_layout *layout;
+	uint64_t rsdp;
+	uint64_t cmdline;
+	uint64_t initrd; /* 0: none */
+	uint64_t initrd_size;
+};
+
+/* Copies the segments to mem. -EINVAL: they do not fit. */
+int vmm_x86_load(const struct x86_image *image, const struct x86_plan *plan, struct vmm_mem *mem,
+		 const struct x86_layout *layout, struct vmm_error *err);
+/* Puts the initrd as high as it may be. *gpa: where. */
+int vmm_x86_load_initrd(const struct x86_image *image, const struct x86_plan *plan,
+			struct vmm_mem *mem, const struct x86_layout *layout, uint64_t *gpa,
+			struct vmm_error *err);
+/* Writes what the kernel reads first. -EFAULT: RAM is too small for it. */
+int vmm_x86_pvh_params(struct vmm_mem *mem, const struct x86_boot_params *params);
+int vmm_x86_linux_params(struct vmm_mem *mem, const struct x86_plan *plan,
+			 const struct x86_boot_params *params);
+
+/* ---- ACPI ---- */
+
+struct x86_acpi {
+	unsigned vcpus;
+	struct vmm_pci_window mmio64;
+	bool com1;
+};
+
+/*
+ * Writes all tables into buf, which will stand at gpa (16-byte aligned); the RSDP comes first.
+ * Bytes used, or -ENOSPC.
+ */
+int vmm_x86_acpi(const struct x86_acpi *acpi, uint64_t gpa, uint8_t *buf, size_t cap);
+
+/* ---- CPUs ---- */
+
+struct x86_cpus;
+
+/* Bits of a physical address, from what KVM supports. */
+int vmm_x86_phys_bits(int kvm_fd, unsigned *bits, struct vmm_error *err);
+/* Reads what KVM can offer to guests on this host. */
+int vmm_x86_cpus_create(struct x86_cpus **out, int kvm_fd, unsigned count, struct vmm_error *err);
+void vmm_x86_cpus_destroy(struct x86_cpus *cpus);
+/* Sets CPUID on the new vCPUs of kvm and remembers their state. */
+int vmm_x86_cpus_setup(struct x86_cpus *cpus, struct vmm_kvm *kvm, struct vmm_error *err);
+/* Back to that state; vCPU 0 at entry, the others waiting for their start-up signal. */
+int vmm_x86_cpus_reset(struct x86_cpus *cpus, struct vmm_kvm *kvm, enum x86_boot boot,
+		       uint64_t entry, struct vmm_error *err);
+
+/* cpuid.c: the supported leaves, made fit for vCPU index of count. cap entries; -E2BIG. */
+struct kvm_cpuid2;
+int vmm_x86_cpuid_supported(int kvm_fd, struct kvm_cpuid2 **out);
+int vmm_x86_cpuid_for(const struct kvm_cpuid2 *supported, unsigned index, unsigned count,
+		      bool tsc_deadline, struct kvm_cpuid2 *out, unsigned cap);
+
+/* boot.c: page tables and descriptor table for the 64-bit entry. */
+int vmm_x86_write_tables(struct vmm_mem *mem);
+
+/* ---- power management device ---- */
+
+struct x86_pm;
+
+int vmm_x86_pm_create(struct x86_pm **out, struct vmm_kvm *kvm, struct vmm_bus *pio,
+		      void (*event)(void *ctx, bool reset), void *ctx, struct vmm_error *err);
+void vmm_x86_pm_destroy(struct x86_pm *pm);
+void vmm_x86_pm_reset(struct x86_pm *pm);
+void vmm_x86_pm_button(struct x86_pm *pm);
+
+#endif
