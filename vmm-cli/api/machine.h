@@ -20,11 +20,12 @@ struct vm_backends {
 };
 
 /*
- * Gives vm its kernel and devices: opens the files that config names, duplicates the
- * descriptors it holds. backends are borrowed until the VM is destroyed. On failure the VM is
- * half built: destroy it. err names the file or device.
+ * Gives vm its kernel and devices: opens the files that config names and duplicates
+ * the descriptors it holds; taps named in config are opened once and stay open in it. backends are
+ * borrowed until the VM is destroyed. On failure the VM is half built: destroy it. err names the
+ * file or device.
  */
-int vm_machine_build(struct vmm_vm *vm, const struct vm_config *config,
+int vm_machine_build(struct vmm_vm *vm, struct vm_config *config,
 		     const struct vm_backends *backends, const struct vmm_log *log,
 		     struct vmm_error *err);
 

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "api/machine.h"
 
@@ -185,6 +186,48 @@ static int open_backend(struct vm_manager *m, struct vm_console *console, bool i
 	return 0;
 }
 
+/* What came as a descriptor is looked at now: its sender is still there to hear what is wrong. */
+static int open_net_fd(struct vm_net *net, struct vmm_error *err)
+{
+	struct stat st;
+	int ret;
+
+	if (fstat(net->fd, &st) < 0) {
+		return vmm_error_set(err, -errno, "descriptor: %s", strerror(errno));
+	}
+	if (S_ISSOCK(st.st_mode)) {
+		ret = vmm_tap_from_socket(&net->handle, net->fd, err);
+	} else {
+		ret = vmm_tap_from_fd(&net->handle, net->fd, err);
+	}
+	if (ret == 0) {
+		net->fd = -1;
+	}
+	return ret;
+}
+
+static int open_backends(struct vm_manager *m, struct vmm_error *err)
+{
+	struct vm_config *config = &m->vm_config;
+	int ret = open_backend(m, &config->console, true, &m->backends.console, err);
+	size_t i;
+
+	if (ret < 0) {
+		return vmm_error_wrap(err, ret, "console");
+	}
+	m->console_is_tty = config->console.mode == VM_CONSOLE_TTY;
+	ret = open_backend(m, &config->serial, false, &m->backends.serial, err);
+	if (ret < 0) {
+		return vmm_error_wrap(err, ret, "serial");
+	}
+	for (i = 0; ret == 0 && i < config->net_count; i++) {
+		if (config->nets[i].fd >= 0) {
+			ret = open_net_fd(&config->nets[i], err);
+		}
+	}
+	return ret;
+}
+
 /* ---- life ---- */
 
 enum vm_result vm_manager_define(struct vm_manager *m, struct vm_config *config,
@@ -200,16 +243,7 @@ enum vm_result vm_manager_define(struct vm_manager *m, struct vm_config *config,
 	m->vm_config = *config;
 	m->defined = true;
 	vm_config_init(config);
-	ret = open_backend(m, &m->vm_config.console, true, &m->backends.console, err);
-	if (ret < 0) {
-		(void)vmm_error_wrap(err, ret, "console");
-	} else {
-		m->console_is_tty = m->vm_config.console.mode == VM_CONSOLE_TTY;
-		ret = open_backend(m, &m->vm_config.serial, false, &m->backends.serial, err);
-		if (ret < 0) {
-			(void)vmm_error_wrap(err, ret, "serial");
-		}
-	}
+	ret = open_backends(m, err);
 	if (ret < 0) {
 		forget(m);
 		return ret == -EINVAL ? VM_INVALID : VM_FAILED;
@@ -450,7 +484,13 @@ enum vm_result vm_manager_add_net(struct vm_manager *m, struct vm_net *net, stru
 {
 	enum vm_result result = need_cold(m, err);
 
-	return result == VM_OK ? input_error(vm_config_add_net(&m->vm_config, net, err)) : result;
+	if (result != VM_OK) {
+		return result;
+	}
+	if (net->fd >= 0 && open_net_fd(net, err) < 0) {
+		return VM_INVALID;
+	}
+	return input_error(vm_config_add_net(&m->vm_config, net, err));
 }
 
 enum vm_result vm_manager_remove(struct vm_manager *m, const char *id, struct vmm_error *err)

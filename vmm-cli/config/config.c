@@ -13,7 +13,6 @@
 
 #define MEMORY_DEFAULT  (UINT64_C(512) << 20)
 #define QUEUE_SIZE_DISK 128
-#define QUEUE_SIZE_NET  256
 
 static void file_init(struct vm_file *file)
 {
@@ -50,7 +49,6 @@ void vm_net_init(struct vm_net *net)
 {
 	memset(net, 0, sizeof(*net));
 	net->fd = -1;
-	net->queue_size = QUEUE_SIZE_NET;
 	net->offload_tso = true;
 	net->offload_ufo = true;
 	net->offload_csum = true;
@@ -66,6 +64,7 @@ void vm_net_finish(struct vm_net *net)
 	if (net->fd >= 0) {
 		close(net->fd);
 	}
+	vmm_tap_destroy(net->handle);
 	vm_net_init(net);
 }
 
@@ -287,20 +286,21 @@ static int random_mac(struct vm_net *net)
 
 static int check_net_fields(const struct vm_net *net, struct vmm_error *err)
 {
-	if (net->fd < 0 && net->wants_fd) {
+	bool open = net->fd >= 0 || net->handle;
+
+	if (!open && net->wants_fd) {
 		return vmm_error_set(
 			err, -EINVAL,
 			"fds: descriptors must be sent with SCM_RIGHTS, to vm.add-net");
 	}
-	if (net->fd < 0 && !net->tap) {
-		return vmm_error_set(
-			err, -EINVAL,
-			"tap is missing: name a tap of the host or send one's descriptor");
+	if (!open && !net->tap) {
+		return vmm_error_set(err, -EINVAL,
+				     "tap is missing: name a tap of the host or send a descriptor");
 	}
-	if (net->fd < 0 && (net->ip || net->mask)) {
-		return vmm_error_set(
-			err, -EINVAL,
-			"ip: a host's address is not set here; do it with 'ip address add' on the tap");
+	if (!open && (net->ip || net->mask)) {
+		return vmm_error_set(err, -EINVAL,
+				     "ip: addresses of the host are not set here; give the tap "
+				     "one with 'ip address add'");
 	}
 	/* IFNAMSIZ less its NUL. */
 	if (net->tap && (strlen(net->tap) > 15 || !net->tap[0] || strpbrk(net->tap, "/: \t\n%"))) {
@@ -310,7 +310,7 @@ static int check_net_fields(const struct vm_net *net, struct vmm_error *err)
 	if (net->mtu != 0 && (net->mtu < 68 || net->mtu > 65535)) {
 		return vmm_error_set(err, -EINVAL, "mtu: 68 to 65535");
 	}
-	return check_queue_size(net->queue_size, err);
+	return 0;
 }
 
 static int check_net(const struct vm_config *config, struct vm_net *net, struct vmm_error *err)
@@ -325,7 +325,7 @@ static int check_net(const struct vm_config *config, struct vm_net *net, struct 
 	for (i = 0; i < config->net_count; i++) {
 		const struct vm_net *other = &config->nets[i];
 
-		if (net->fd < 0 && other->fd < 0 && net->tap && strcmp(net->tap, other->tap) == 0) {
+		if (net->tap && other->tap && strcmp(net->tap, other->tap) == 0) {
 			return vmm_error_set(err, -EEXIST, "tap '%s' is used twice, by %s too",
 					     net->tap, other->id);
 		}
@@ -423,18 +423,18 @@ int vm_config_check(const struct vm_config *config, struct vmm_error *err)
 		return vmm_error_set(err, -EINVAL, "payload.kernel is missing");
 	}
 	if (config->cpus.max_vcpus != config->cpus.boot_vcpus) {
-		return vmm_error_set(
-			err, -EINVAL,
-			"cpus.max_vcpus: vCPUs cannot be added to a running VM, so it must equal boot_vcpus");
+		return vmm_error_set(err, -EINVAL,
+				     "cpus.max_vcpus: vCPUs cannot be added to a running VM, so it "
+				     "must equal boot_vcpus");
 	}
 	if (config->memory.size % (UINT64_C(2) << 20) != 0) {
 		return vmm_error_set(err, -EINVAL, "memory.size: must be a multiple of 2 MiB");
 	}
 	if (config->rng_src && strcmp(config->rng_src, "/dev/urandom") != 0 &&
 	    strcmp(config->rng_src, "/dev/random") != 0) {
-		return vmm_error_set(
-			err, -EINVAL,
-			"rng.src: random bytes come from the kernel's pool, so only '/dev/urandom' can be named");
+		return vmm_error_set(err, -EINVAL,
+				     "rng.src: random bytes come from the kernel's pool, so only "
+				     "'/dev/urandom' can be named");
 	}
 	ret = check_console(&config->console, "console", err);
 	return ret < 0 ? ret : check_console(&config->serial, "serial", err);

@@ -16,6 +16,7 @@
 
 #include <jansson.h>
 
+#include <vmm/dev/tap.h>
 #include <vmm/error.h>
 
 #define VM_ID_MAX               31 /* bytes of a device id */
@@ -56,16 +57,16 @@ struct vm_disk {
 
 struct vm_net {
 	char *id;
-	char *tap; /* name of a tap of the host, when fd is -1 */
-	int fd;
-	bool wants_fd; /* the JSON named descriptors: they must come by SCM_RIGHTS */
+	char *tap;              /* name of a tap of the host; NULL: it came as a descriptor */
+	int fd;                 /* the descriptor, until the tap is opened */
+	struct vmm_tap *handle; /* the tap once it is open; kept while the VM is off */
+	bool wants_fd;          /* the JSON named descriptors: they must come by SCM_RIGHTS */
 	char *ip; /* shown back; only accepted with a descriptor, whose tap is set up already */
 	char *mask;
-	char *mac_text; /* as given; NULL: made up by vm_config_add_net */
+	char *mac_text; /* as given; when it was not, vm_config_add_net makes one up */
 	uint8_t mac[6];
-	uint64_t mtu; /* 0: not told to the guest */
-	uint64_t queue_size;
-	bool offload_tso;
+	uint64_t mtu;     /* 0: not told to the guest */
+	bool offload_tso; /* any of the three turned off turns all of them off */
 	bool offload_ufo;
 	bool offload_csum;
 	/*
@@ -160,10 +161,10 @@ json_t *vm_config_to_json(const struct vm_config *config);
  *	vmlinux              kernel (required; vmlinuz works as well)
  *	blk/NAME.img         read-only disks, in the order of their names
  *	providers/net/NAME   an empty file: VM NAME provides the network
- *	initrd               initial RAM disk                                optional
- *	cmdline              kernel command line, one line                   optional
- *	memory               size of RAM: bytes, or a number and K, M or G   optional, 1 GiB
- *	cpus                 number of vCPUs                                 optional, 1
+ *	net/TAP              a card on the host's tap TAP, which exists; holds its MAC address or
+ *nothing initrd               initial RAM disk                                optional cmdline
+ *kernel command line, one line                   optional memory               size of RAM: bytes,
+ *or a number and K, M or G   optional, 1 GiB cpus                 number of vCPUs optional, 1
  *
  * Symbolic links are followed; nothing else in the directory is looked at. The console is a pty;
  * the serial log goes to serial_log, or nowhere when that is NULL. Network cards are not made

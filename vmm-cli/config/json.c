@@ -4,7 +4,8 @@
  *
  * Every object is a table of its fields. A field that exists there but is not carried out here
  * stands in the table as REFUSED: silence would make a caller believe that, say, its rate limit
- * holds. Values that ask for nothing (null, false, [], {}, and what the table accepts) pass.
+ * holds. Values that ask for nothing pass: null, and what the table accepts, or without an entry
+ * there false, [] and {}.
  */
 #include "config/config.h"
 
@@ -53,7 +54,7 @@ static const struct field cpus_fields[] = {
 	{"kvm_hyperv", REFUSED, 0, 0, 0, NULL},
 	{"max_phys_bits", REFUSED, 0, 0, 0, "46"},
 	{"affinity", REFUSED, 0, 0, 0, NULL},
-	{"features", REFUSED, 0, 0, 0, "{\"amx\":false}"},
+	{"features", REFUSED, 0, 0, 0, "{} {\"amx\":false}"},
 	{"nested", REFUSED, 0, 0, 0, "true"},
 	{"core_scheduling", REFUSED, 0, 0, 0, "\"Off\""},
 	{"profile", REFUSED, 0, 0, 0, "\"host\" \"Host\""},
@@ -105,12 +106,12 @@ static const struct field net_fields[] = {
 	{"ip", STRING, offsetof(struct vm_net, ip), 0, NAME_LEN_MAX, NULL},
 	{"mask", STRING, offsetof(struct vm_net, mask), 0, NAME_LEN_MAX, NULL},
 	{"mtu", NUMBER, offsetof(struct vm_net, mtu), 68, 65535, NULL},
-	{"queue_size", NUMBER, offsetof(struct vm_net, queue_size), 2, 1024, NULL},
 	{"offload_tso", BOOL, offsetof(struct vm_net, offload_tso), 0, 0, NULL},
 	{"offload_ufo", BOOL, offsetof(struct vm_net, offload_ufo), 0, 0, NULL},
 	{"offload_csum", BOOL, offsetof(struct vm_net, offload_csum), 0, 0, NULL},
 	{"drop_foreign_source", BOOL, offsetof(struct vm_net, drop_foreign_source), 0, 0, NULL},
 	{"num_queues", REFUSED, 0, 0, 0, "2"},
+	{"queue_size", REFUSED, 0, 0, 0, "256"},
 	{"host_mac", REFUSED, 0, 0, 0, NULL},
 	{"iommu", REFUSED, 0, 0, 0, NULL},
 	{"pci_segment", REFUSED, 0, 0, 0, "0"},
@@ -153,8 +154,9 @@ static const struct field config_fields[] = {
 	{"pci_segments", REFUSED, 0, 0, 0, NULL},
 	{"rate_limit_groups", REFUSED, 0, 0, 0, NULL},
 	{"platform", REFUSED, 0, 0, 0,
-	 "{\"num_pci_segments\":1} {\"iommufd\":false,\"num_pci_segments\":1}"},
-	{"debug_console", REFUSED, 0, 0, 0, "{\"mode\":\"Off\"} {\"iobase\":233,\"mode\":\"Off\"}"},
+	 "{} {\"num_pci_segments\":1} {\"iommufd\":false,\"num_pci_segments\":1}"},
+	{"debug_console", REFUSED, 0, 0, 0,
+	 "{} {\"mode\":\"Off\"} {\"iobase\":233,\"mode\":\"Off\"}"},
 	{"watchdog", REFUSED, 0, 0, 0, NULL},
 	{"pvpanic", REFUSED, 0, 0, 0, NULL},
 	{"pvmemcontrol", REFUSED, 0, 0, 0, NULL},
@@ -193,9 +195,11 @@ static bool listed(const char *list, const json_t *value)
 
 static int refuse(const struct field *field, const json_t *value, struct vmm_error *err)
 {
-	if (json_is_false(value) || (json_is_array(value) && json_array_size(value) == 0) ||
-	    (json_is_object(value) && json_object_size(value) == 0) ||
-	    (field->accepted && listed(field->accepted, value))) {
+	/* A field with a list of its own may be one where false asks for something. */
+	if (field->accepted ? listed(field->accepted, value)
+			    : json_is_false(value) ||
+				      (json_is_array(value) && json_array_size(value) == 0) ||
+				      (json_is_object(value) && json_object_size(value) == 0)) {
 		return 0;
 	}
 	return vmm_error_set(err, -EINVAL, "%s: this VMM does not support it%s", field->name,
@@ -521,7 +525,8 @@ static json_t *write_nets(const struct vm_config *config)
 		json_t *net = write_fields(net_fields, COUNT(net_fields), &config->nets[i]);
 
 		(void)json_object_set_new(net, "num_queues", json_integer(2));
-		if (config->nets[i].fd >= 0) {
+		(void)json_object_set_new(net, "queue_size", json_integer(256));
+		if (!config->nets[i].tap) {
 			(void)json_object_set_new(net, "fds", json_pack("[i]", -1));
 		}
 		(void)json_array_append_new(list, net);

@@ -1,0 +1,565 @@
+/* SPDX-License-Identifier: MIT */
+#include "suite.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "config/config.h"
+
+static struct vm_config config;
+static struct vmm_error err;
+
+static int read_text(const char *text)
+{
+	json_t *json = NULL;
+	int ret;
+
+	memset(&err, 0, sizeof(err));
+	vm_config_init(&config);
+	ret = vm_json_parse(&json, text, strlen(text), &err);
+	if (ret == 0) {
+		ret = vm_config_from_json(&config, json, &err);
+	}
+	json_decref(json);
+	return ret;
+}
+
+/* Reads text, which must be refused with code and a sentence that holds words. */
+static void refused(const char *text, int code, const char *words)
+{
+	int ret = read_text(text);
+
+	ck_assert_msg(ret == code, "%s: got %d (%s)", text, ret, err.message);
+	ck_assert_msg(strstr(err.message, words) != NULL, "%s: said '%s'", text, err.message);
+	/* Nothing is left behind. */
+	ck_assert_ptr_null(config.payload.kernel.path);
+	ck_assert_uint_eq(config.disk_count, 0);
+	ck_assert_uint_eq(config.net_count, 0);
+}
+
+#define KERNEL "\"payload\":{\"kernel\":\"/k\"}"
+
+START_TEST(config_kernel_only_gets_defaults)
+{
+	ck_assert_int_eq(read_text("{" KERNEL "}"), 0);
+	ck_assert_str_eq(config.payload.kernel.path, "/k");
+	ck_assert_uint_eq(config.memory.size, 512u << 20);
+	ck_assert_uint_eq(config.cpus.boot_vcpus, 1);
+	ck_assert_int_eq(config.console.mode, VM_CONSOLE_TTY);
+	ck_assert_int_eq(config.serial.mode, VM_CONSOLE_NULL);
+	vm_config_finish(&config);
+}
+END_TEST
+
+/* What Spectrum's start-vmm sends, less the devices that do not exist yet. */
+START_TEST(config_spectrum_request_is_read)
+{
+	ck_assert_int_eq(
+		read_text(
+			"{\"console\":{\"mode\":\"Pty\"},\"disks\":[{\"path\":\"/v/blk/root.img\","
+			"\"readonly\":true}],\"fs\":[],\"gpu\":[],\"memory\":{\"shared\":true,"
+			"\"size\":1073741824},\"net\":[],\"payload\":{\"cmdline\":\"console=ttyS0 "
+			"root=PARTLABEL=root\",\"kernel\":\"/v/vmlinux\"},\"serial\":{\"file\":"
+			"\"/run/x.log\",\"mode\":\"File\"},\"vsock\":null,\"some_new_field\":7}"),
+		0);
+	ck_assert_uint_eq(config.memory.size, 1u << 30);
+	ck_assert_int_eq(config.console.mode, VM_CONSOLE_PTY);
+	ck_assert_int_eq(config.serial.mode, VM_CONSOLE_FILE);
+	ck_assert_str_eq(config.serial.file.path, "/run/x.log");
+	ck_assert_uint_eq(config.disk_count, 1);
+	ck_assert_str_eq(config.disks[0].id, "_disk0");
+	ck_assert(config.disks[0].readonly);
+	vm_config_finish(&config);
+}
+END_TEST
+
+START_TEST(config_defaults_written_out_are_accepted)
+{
+	ck_assert_int_eq(
+		read_text("{" KERNEL
+			  ",\"cpus\":{\"boot_vcpus\":2,\"max_vcpus\":2,\"kvm_hyperv\":false,"
+			  "\"max_phys_bits\":46,\"affinity\":[],\"features\":{\"amx\":false},"
+			  "\"nested\":true,\"topology\":null},"
+			  "\"memory\":{\"size\":536870912,\"hugepages\":false,\"hotplug_method\":"
+			  "\"Acpi\",\"hotplug_size\":0,\"thp\":true,\"zones\":[]},"
+			  "\"disks\":[{\"path\":\"/d\",\"num_queues\":1,\"direct\":false,"
+			  "\"pci_segment\":0,\"image_type\":\"Raw\",\"vhost_user\":false}],"
+			  "\"net\":[{\"tap\":\"t0\",\"num_queues\":2,\"queue_size\":256,"
+			  "\"vhost_mode\":\"Client\"}],"
+			  "\"rng\":{\"src\":\"/dev/urandom\",\"iommu\":false},"
+			  "\"platform\":{\"num_pci_segments\":1,\"iommufd\":false},"
+			  "\"debug_console\":{\"mode\":\"Off\",\"iobase\":233},"
+			  "\"watchdog\":false,\"landlock_enable\":false,\"devices\":[]}"),
+		0);
+	ck_assert_uint_eq(config.cpus.boot_vcpus, 2);
+	vm_config_finish(&config);
+}
+END_TEST
+
+START_TEST(config_unsupported_fields_are_refused_by_name)
+{
+	static const char *const fields[] = {
+		"\"devices\":[{\"path\":\"/sys/x\"}]",
+		"\"fs\":[{\"tag\":\"t\",\"socket\":\"/s\"}]",
+		"\"gpu\":[{\"socket\":\"/s\"}]",
+		"\"vsock\":{\"cid\":3,\"socket\":\"/s\"}",
+		"\"pmem\":[{\"file\":\"/p\"}]",
+		"\"balloon\":{\"size\":1}",
+		"\"watchdog\":true",
+		"\"landlock_enable\":true",
+		"\"platform\":{\"num_pci_segments\":2}",
+		"\"numa\":[{\"guest_numa_id\":0}]",
+		"\"tpm\":{\"socket\":\"/s\"}",
+		"\"debug_console\":{\"mode\":\"Tty\"}",
+		"\"vdpa\":[{}]",
+		"\"user_devices\":[{\"socket\":\"/s\"}]",
+		"\"generic_vhost_user\":[{}]",
+		"\"iommu\":true",
+	};
+
+	for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++) {
+		char text[256];
+		char name[64];
+
+		(void)snprintf(text, sizeof(text), "{" KERNEL ",%s}", fields[i]);
+		(void)snprintf(name, sizeof(name), "%.*s", (int)strcspn(fields[i] + 1, "\""),
+			       fields[i] + 1);
+		refused(text, -EINVAL, name);
+		refused(text, -EINVAL, "support");
+	}
+}
+END_TEST
+
+START_TEST(config_unsupported_members_are_refused_by_name)
+{
+	refused("{\"payload\":{\"firmware\":\"/f\"}}", -EINVAL, "payload: firmware");
+	refused("{" KERNEL ",\"memory\":{\"hugepages\":true}}", -EINVAL, "memory: hugepages");
+	refused("{" KERNEL ",\"memory\":{\"hotplug_size\":4096}}", -EINVAL, "memory: hotplug_size");
+	refused("{" KERNEL ",\"cpus\":{\"boot_vcpus\":1,\"max_vcpus\":4}}", -EINVAL,
+		"cpus.max_vcpus");
+	refused("{" KERNEL ",\"cpus\":{\"boot_vcpus\":1,\"nested\":false}}", -EINVAL,
+		"cpus: nested");
+	refused("{" KERNEL ",\"disks\":[{\"path\":\"/a\"},{\"path\":\"/d\",\"direct\":true}]}",
+		-EINVAL, "disks[1]: direct");
+	refused("{" KERNEL ",\"disks\":[{\"path\":\"/d\",\"image_type\":\"Qcow2\"}]}", -EINVAL,
+		"image_type");
+	refused("{" KERNEL ",\"disks\":[{\"path\":\"/d\",\"rate_limiter_config\":{\"bandwidth\":"
+		"{\"size\":1}}}]}",
+		-EINVAL, "rate_limiter_config");
+	refused("{" KERNEL ",\"net\":[{\"tap\":\"t\",\"num_queues\":4}]}", -EINVAL,
+		"net[0]: num_queues");
+	refused("{" KERNEL ",\"console\":{\"mode\":\"Socket\"}}", -EINVAL,
+		"Socket is not supported");
+}
+END_TEST
+
+START_TEST(config_wrong_types_are_refused)
+{
+	refused("[]", -EINVAL, "object");
+	refused("{\"payload\":7}", -EINVAL, "payload: an object");
+	refused("{\"payload\":{\"kernel\":7}}", -EINVAL, "kernel: a string");
+	refused("{" KERNEL ",\"memory\":{\"size\":\"1G\"}}", -EINVAL,
+		"memory: size: a whole number");
+	refused("{" KERNEL ",\"memory\":{\"size\":1.5}}", -EINVAL, "whole number");
+	refused("{" KERNEL ",\"memory\":{\"shared\":1}}", -EINVAL, "true or false");
+	refused("{" KERNEL ",\"disks\":{}}", -EINVAL, "disks: an array");
+	refused("{" KERNEL ",\"disks\":[7]}", -EINVAL, "disks[0]: an object");
+	refused("{" KERNEL ",\"net\":7}", -EINVAL, "net: an array");
+	refused("{" KERNEL ",\"net\":[{\"fds\":7}]}", -EINVAL, "fds: an array");
+	refused("{" KERNEL ",\"console\":{\"mode\":7}}", -EINVAL, "mode: one of");
+}
+END_TEST
+
+START_TEST(config_numbers_are_bounded)
+{
+	refused("{" KERNEL ",\"memory\":{\"size\":-1}}", -EINVAL, "size");
+	refused("{" KERNEL ",\"memory\":{\"size\":0}}", -EINVAL, "size");
+	refused("{" KERNEL ",\"memory\":{\"size\":9223372036854775807}}", -EINVAL, "size");
+	refused("{" KERNEL ",\"memory\":{\"size\":99999999999999999999}}", -EINVAL, "JSON");
+	refused("{" KERNEL ",\"memory\":{\"size\":2097153}}", -EINVAL, "multiple of 2 MiB");
+	refused("{" KERNEL ",\"cpus\":{\"boot_vcpus\":0}}", -EINVAL, "boot_vcpus");
+	refused("{" KERNEL ",\"cpus\":{\"boot_vcpus\":65}}", -EINVAL, "boot_vcpus");
+	refused("{" KERNEL ",\"net\":[{\"tap\":\"t\",\"mtu\":67}]}", -EINVAL, "mtu");
+	refused("{" KERNEL ",\"disks\":[{\"path\":\"/d\",\"queue_size\":3}]}", -EINVAL,
+		"queue_size");
+	refused("{" KERNEL ",\"disks\":[{\"path\":\"/d\",\"queue_size\":96}]}", -EINVAL,
+		"power of two");
+}
+END_TEST
+
+START_TEST(config_missing_parts_are_named)
+{
+	refused("{}", -EINVAL, "payload.kernel is missing");
+	refused("{\"payload\":{\"kernel\":\"\"}}", -EINVAL, "payload.kernel is missing");
+	refused("{" KERNEL ",\"disks\":[{}]}", -EINVAL, "disks[0]: disk: path is missing");
+	refused("{" KERNEL ",\"net\":[{}]}", -EINVAL, "tap is missing");
+	refused("{" KERNEL ",\"net\":[{\"fds\":[3]}]}", -EINVAL, "SCM_RIGHTS");
+	refused("{" KERNEL ",\"serial\":{\"mode\":\"File\"}}", -EINVAL, "serial.file is missing");
+	refused("{" KERNEL ",\"rng\":{\"src\":\"/etc/shadow\"}}", -EINVAL, "rng.src");
+}
+END_TEST
+
+START_TEST(config_bad_names_are_refused)
+{
+	refused("{" KERNEL ",\"disks\":[{\"path\":\"/d\",\"id\":\"\"}]}", -EINVAL, "id ''");
+	refused("{" KERNEL ",\"disks\":[{\"path\":\"/d\",\"id\":\"__rng\"}]}", -EINVAL, "__");
+	refused("{" KERNEL ",\"disks\":[{\"path\":\"/d\",\"id\":\"a/b\"}]}", -EINVAL, "a/b");
+	refused("{" KERNEL
+		",\"disks\":[{\"path\":\"/d\",\"id\":\"abcdefghijklmnopqrstuvwxyz012345\"}]}",
+		-EINVAL, "1 to 31");
+	refused("{" KERNEL ",\"disks\":[{\"path\":\"/d\",\"serial\":\"123456789012345678901\"}]}",
+		-EINVAL, "20 bytes");
+	refused("{" KERNEL ",\"net\":[{\"tap\":\"a/b\"}]}", -EINVAL, "tap 'a/b'");
+	refused("{" KERNEL ",\"net\":[{\"tap\":\"t%d\"}]}", -EINVAL, "tap");
+	refused("{" KERNEL ",\"net\":[{\"tap\":\"abcdefghijklmnop\"}]}", -EINVAL, "tap");
+	refused("{" KERNEL ",\"net\":[{\"tap\":\"t\",\"mac\":\"zz\"}]}", -EINVAL, "mac 'zz'");
+	refused("{" KERNEL ",\"net\":[{\"tap\":\"t\",\"mac\":\"01:00:5e:00:00:01\"}]}", -EINVAL,
+		"mac");
+	refused("{" KERNEL ",\"net\":[{\"tap\":\"t\",\"ip\":\"10.0.0.1\"}]}", -EINVAL, "ip:");
+}
+END_TEST
+
+START_TEST(config_duplicates_are_conflicts)
+{
+	refused("{" KERNEL ",\"disks\":[{\"path\":\"/a\",\"id\":\"x\"},{\"path\":\"/b\",\"id\":"
+		"\"x\"}]}",
+		-EEXIST, "'x' is used twice");
+	refused("{" KERNEL ",\"disks\":[{\"path\":\"/a\"},{\"path\":\"/a\",\"readonly\":true}]}",
+		-EEXIST, "'/a' is used twice");
+	refused("{" KERNEL ",\"net\":[{\"tap\":\"t\"},{\"tap\":\"t\"}]}", -EEXIST, "tap 't'");
+	refused("{" KERNEL ",\"net\":[{\"tap\":\"t\",\"mac\":\"02:00:00:00:00:01\"},{\"tap\":\"u\","
+		"\"mac\":\"02:00:00:00:00:01\"}]}",
+		-EEXIST, "mac");
+	refused("{" KERNEL ",\"disks\":[{\"path\":\"/a\",\"id\":\"x\"}],\"net\":[{\"tap\":\"t\","
+		"\"id\":\"x\"}]}",
+		-EEXIST, "'x' is used twice");
+}
+END_TEST
+
+START_TEST(config_two_readonly_disks_may_share_a_file)
+{
+	ck_assert_int_eq(read_text("{" KERNEL ",\"disks\":[{\"path\":\"/a\",\"readonly\":true},{"
+				   "\"path\":\"/a\",\"readonly\":true}]}"),
+			 0);
+	vm_config_finish(&config);
+}
+END_TEST
+
+START_TEST(config_bad_json_is_refused)
+{
+	refused("", -EINVAL, "JSON");
+	refused("{", -EINVAL, "JSON");
+	refused("{}x", -EINVAL, "JSON");
+	refused("{\"payload\":{},\"payload\":{}}", -EINVAL, "duplicate");
+	refused("{\"payload\":{\"kernel\":\"a\\u0000b\"}}", -EINVAL, "JSON");
+	refused("{\"payload\":{\"kernel\":\"\xff\"}}", -EINVAL, "JSON");
+}
+END_TEST
+
+START_TEST(config_too_many_devices_are_refused)
+{
+	json_t *disks = json_array();
+	json_t *json;
+
+	for (int i = 0; i <= VM_DEVICES_MAX; i++) {
+		char path[16];
+
+		(void)snprintf(path, sizeof(path), "/d%d", i);
+		json_array_append_new(disks, json_pack("{s:s}", "path", path));
+	}
+	json = json_pack("{s:{s:s},s:o}", "payload", "kernel", "/k", "disks", disks);
+	memset(&err, 0, sizeof(err));
+	vm_config_init(&config);
+	ck_assert_int_eq(vm_config_from_json(&config, json, &err), -ENOSPC);
+	ck_assert_ptr_null(config.disks);
+	json_decref(json);
+}
+END_TEST
+
+START_TEST(config_automatic_ids_count_over_all_devices)
+{
+	ck_assert_int_eq(read_text("{" KERNEL
+				   ",\"disks\":[{\"path\":\"/a\"},{\"path\":\"/b\",\"id\":"
+				   "\"_net2\"},{\"path\":\"/c\"}],\"net\":[{\"tap\":\"t\"}]}"),
+			 0);
+	ck_assert_str_eq(config.disks[0].id, "_disk0");
+	ck_assert_str_eq(config.disks[1].id, "_net2");
+	ck_assert_str_eq(config.disks[2].id, "_disk1");
+	ck_assert_str_eq(config.nets[0].id, "_net3");
+	vm_config_finish(&config);
+}
+END_TEST
+
+START_TEST(config_removed_device_frees_its_id)
+{
+	ck_assert_int_eq(read_text("{" KERNEL ",\"disks\":[{\"path\":\"/a\"},{\"path\":\"/b\"}],"
+				   "\"net\":[{\"tap\":\"t\"},{\"tap\":\"u\",\"id\":\"n\"}]}"),
+			 0);
+	ck_assert_int_eq(vm_config_remove(&config, "_disk0"), 0);
+	ck_assert_int_eq(vm_config_remove(&config, "_disk0"), -ENOENT);
+	ck_assert_int_eq(vm_config_remove(&config, "_net2"), 0);
+	ck_assert_uint_eq(config.disk_count, 1);
+	ck_assert_str_eq(config.disks[0].id, "_disk1");
+	ck_assert_uint_eq(config.net_count, 1);
+	ck_assert_str_eq(config.nets[0].id, "n");
+	vm_config_finish(&config);
+}
+END_TEST
+
+START_TEST(config_application_vm_may_not_spoof_by_default)
+{
+	ck_assert_int_eq(read_text("{" KERNEL
+				   ",\"net\":[{\"tap\":\"a\",\"mac\":\"0A:B3:EC:00:12:34\"},"
+				   "{\"tap\":\"b\",\"mac\":\"0A:B3:EC:80:12:34\"},"
+				   "{\"tap\":\"c\",\"mac\":\"0A:B3:EC:00:12:35\","
+				   "\"drop_foreign_source\":false},"
+				   "{\"tap\":\"d\",\"drop_foreign_source\":true}]}"),
+			 0);
+	ck_assert(config.nets[0].drop_foreign_source);
+	ck_assert(!config.nets[1].drop_foreign_source);
+	ck_assert(!config.nets[2].drop_foreign_source);
+	ck_assert(config.nets[3].drop_foreign_source);
+	/* Nobody gave this one an address: it is local and not a group's. */
+	ck_assert_int_eq(config.nets[3].mac[0] & 3, 2);
+	vm_config_finish(&config);
+}
+END_TEST
+
+START_TEST(config_to_json_reads_back_the_same)
+{
+	json_t *first;
+	json_t *second;
+
+	ck_assert_int_eq(
+		read_text(
+			"{\"payload\":{\"kernel\":\"/k\",\"initramfs\":\"/i\",\"cmdline\":\"a b\"},"
+			"\"cpus\":{\"boot_vcpus\":4},\"memory\":{\"size\":67108864},"
+			"\"disks\":[{\"path\":\"/d\",\"serial\":\"s\"}],\"net\":[{\"tap\":\"t\","
+			"\"mtu\":1400,\"offload_tso\":false}],\"console\":{\"mode\":\"Off\"},"
+			"\"serial\":{\"mode\":\"File\",\"file\":\"/f\",\"size_limit\":8192}}"),
+		0);
+	first = vm_config_to_json(&config);
+	vm_config_finish(&config);
+	ck_assert_ptr_nonnull(first);
+	ck_assert_ptr_null(json_object_get(json_object_get(first, "console"), "file"));
+	ck_assert_int_eq(
+		json_integer_value(json_object_get(json_object_get(first, "cpus"), "max_vcpus")),
+		4);
+	ck_assert_int_eq(vm_config_from_json(&config, first, &err), 0);
+	second = vm_config_to_json(&config);
+	ck_assert(json_equal(first, second));
+	json_decref(first);
+	json_decref(second);
+	vm_config_finish(&config);
+}
+END_TEST
+
+START_TEST(config_vm_names_are_checked)
+{
+	static const char *const bad[] = {"",   "a:b", "a/b",  "a,b",  "a=b",  ".a",
+					  "-a", "a b", "a\nb", "\xff", "a\x7f"};
+	char longest[VM_NAME_MAX + 2];
+
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		ck_assert_msg(vm_name_check(bad[i], &err) == -EINVAL, "'%s' passed", bad[i]);
+	}
+	ck_assert_int_eq(vm_name_check("appvm-lynx", &err), 0);
+	ck_assert_int_eq(vm_name_check("user.netvm", &err), 0);
+	ck_assert_int_eq(vm_name_check("m\xc3\xa4nnchen", &err), 0);
+	memset(longest, 'a', sizeof(longest));
+	longest[VM_NAME_MAX + 1] = '\0';
+	ck_assert_int_eq(vm_name_check(longest, &err), -EINVAL);
+	longest[VM_NAME_MAX] = '\0';
+	ck_assert_int_eq(vm_name_check(longest, &err), 0);
+}
+END_TEST
+
+START_TEST(config_sizes_are_parsed)
+{
+	static const char *const bad[] = {"", "x", "-1", "1T", "1KK", "1 K", "+1", "M"};
+	uint64_t value = 0;
+
+	ck_assert_int_eq(vm_size_parse(&value, "512M"), 0);
+	ck_assert_uint_eq(value, 512u << 20);
+	ck_assert_int_eq(vm_size_parse(&value, "3g"), 0);
+	ck_assert_uint_eq(value, UINT64_C(3) << 30);
+	ck_assert_int_eq(vm_size_parse(&value, "4096"), 0);
+	ck_assert_uint_eq(value, 4096);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		ck_assert_msg(vm_size_parse(&value, bad[i]) == -EINVAL, "'%s' passed", bad[i]);
+	}
+	ck_assert_int_eq(vm_size_parse(&value, "99999999999999999999"), -ERANGE);
+	ck_assert_int_eq(vm_size_parse(&value, "18446744073709551615K"), -ERANGE);
+}
+END_TEST
+
+/* ---- VM directories ---- */
+
+static char dir[64];
+
+static void put(const char *name, const char *text)
+{
+	char path[256];
+	FILE *f;
+
+	(void)snprintf(path, sizeof(path), "%s/%s", dir, name);
+	f = fopen(path, "w");
+	ck_assert_ptr_nonnull(f);
+	(void)fputs(text, f);
+	(void)fclose(f);
+}
+
+static void put_dir(const char *name)
+{
+	char path[256];
+
+	(void)snprintf(path, sizeof(path), "%s/%s", dir, name);
+	ck_assert_int_eq(mkdir(path, 0755), 0);
+}
+
+static void make_dir(void)
+{
+	(void)snprintf(dir, sizeof(dir), "/tmp/test-config-XXXXXX");
+	ck_assert_ptr_nonnull(mkdtemp(dir));
+}
+
+static void drop_dir(void)
+{
+	char command[128];
+
+	(void)snprintf(command, sizeof(command), "rm -rf %s", dir);
+	ck_assert_int_eq(system(command), 0);
+}
+
+static int read_dir(void)
+{
+	memset(&err, 0, sizeof(err));
+	vm_config_init(&config);
+	return vm_config_from_directory(&config, dir, "/run/x.log", &err);
+}
+
+START_TEST(config_directory_full_is_read)
+{
+	char path[256];
+
+	make_dir();
+	put("vmlinux", "");
+	put_dir("blk");
+	put("blk/root.img", "");
+	put("blk/data.img", "");
+	put("blk/notes.txt", "");
+	put("blk/.hidden.img", "");
+	put_dir("providers");
+	put_dir("providers/net");
+	put("providers/net/netvm", "");
+	put("initrd", "");
+	put("cmdline", "quiet console=hvc0\n");
+	put("memory", "256M\n");
+	put("cpus", "2\n");
+	ck_assert_msg(read_dir() == 0, "%s", err.message);
+	(void)snprintf(path, sizeof(path), "%s/vmlinux", dir);
+	ck_assert_str_eq(config.payload.kernel.path, path);
+	(void)snprintf(path, sizeof(path), "%s/initrd", dir);
+	ck_assert_str_eq(config.payload.initramfs.path, path);
+	ck_assert_str_eq(config.payload.cmdline, "quiet console=hvc0");
+	ck_assert_uint_eq(config.memory.size, 256u << 20);
+	ck_assert_uint_eq(config.cpus.boot_vcpus, 2);
+	ck_assert_uint_eq(config.disk_count, 2);
+	(void)snprintf(path, sizeof(path), "%s/blk/data.img", dir);
+	ck_assert_str_eq(config.disks[0].file.path, path);
+	ck_assert(config.disks[0].readonly && config.disks[1].readonly);
+	ck_assert_str_eq(config.net_provider, "netvm");
+	ck_assert_int_eq(config.console.mode, VM_CONSOLE_PTY);
+	ck_assert_int_eq(config.serial.mode, VM_CONSOLE_FILE);
+	ck_assert_str_eq(config.serial.file.path, "/run/x.log");
+	vm_config_finish(&config);
+	drop_dir();
+}
+END_TEST
+
+START_TEST(config_directory_kernel_only_gets_defaults)
+{
+	make_dir();
+	put("vmlinuz", "");
+	ck_assert_int_eq(read_dir(), 0);
+	ck_assert_str_eq(config.payload.cmdline, "console=ttyS0 root=PARTLABEL=root");
+	ck_assert_uint_eq(config.memory.size, 1u << 30);
+	ck_assert_ptr_null(config.net_provider);
+	ck_assert_ptr_null(config.payload.initramfs.path);
+	vm_config_finish(&config);
+	drop_dir();
+}
+END_TEST
+
+static void dir_refused(int code, const char *words)
+{
+	int ret = read_dir();
+
+	ck_assert_msg(ret == code, "got %d (%s)", ret, err.message);
+	ck_assert_msg(strstr(err.message, words) != NULL, "said '%s'", err.message);
+	ck_assert_ptr_null(config.payload.cmdline);
+}
+
+START_TEST(config_directory_mistakes_are_named)
+{
+	make_dir();
+	dir_refused(-ENOENT, "vmlinux");
+	put("vmlinux", "");
+	put("memory", "lots");
+	dir_refused(-EINVAL, "memory'");
+	put("memory", "3000001");
+	dir_refused(-EINVAL, "multiple of 2 MiB");
+	put("memory", "64M");
+	put("cpus", "100");
+	dir_refused(-EINVAL, "cpus'");
+	put("cpus", "1");
+	put("cmdline", "two\nlines\n");
+	dir_refused(-EINVAL, "cmdline'");
+	put("cmdline", "one");
+	put("blk", "");
+	dir_refused(-ENOTDIR, "blk'");
+	drop_dir();
+	dir_refused(-ENOENT, dir);
+}
+END_TEST
+
+START_TEST(config_directory_provider_name_is_checked)
+{
+	make_dir();
+	put("vmlinux", "");
+	put_dir("providers");
+	put_dir("providers/net");
+	put("providers/net/a:b", "");
+	dir_refused(-EINVAL, "providers/net");
+	drop_dir();
+}
+END_TEST
+
+START_TEST(config_directory_fifo_does_not_hang)
+{
+	char path[256];
+
+	make_dir();
+	put("vmlinux", "");
+	(void)snprintf(path, sizeof(path), "%s/memory", dir);
+	ck_assert_int_eq(mkfifo(path, 0600), 0);
+	dir_refused(-EINVAL, "memory'");
+	drop_dir();
+}
+END_TEST
+
+SUITE_MAIN("config", config_kernel_only_gets_defaults, config_spectrum_request_is_read,
+	   config_defaults_written_out_are_accepted, config_unsupported_fields_are_refused_by_name,
+	   config_unsupported_members_are_refused_by_name, config_wrong_types_are_refused,
+	   config_numbers_are_bounded, config_missing_parts_are_named, config_bad_names_are_refused,
+	   config_duplicates_are_conflicts, config_two_readonly_disks_may_share_a_file,
+	   config_bad_json_is_refused, config_too_many_devices_are_refused,
+	   config_automatic_ids_count_over_all_devices, config_removed_device_frees_its_id,
+	   config_application_vm_may_not_spoof_by_default, config_to_json_reads_back_the_same,
+	   config_vm_names_are_checked, config_sizes_are_parsed, config_directory_full_is_read,
+	   config_directory_kernel_only_gets_defaults, config_directory_mistakes_are_named,
+	   config_directory_provider_name_is_checked, config_directory_fifo_does_not_hang)

@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: MIT */
+#include "api/machine.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <vmm/dev/blk.h>
+#include <vmm/dev/console.h>
+#include <vmm/dev/disk.h>
+#include <vmm/dev/net.h>
+#include <vmm/dev/rng.h>
+#include <vmm/dev/serial.h>
+#include <vmm/dev/tap.h>
+
+struct build {
+	struct vmm_vm *vm;
+	struct vm_config *config;
+	const struct vm_backends *backends;
+	const struct vmm_log *log;
+	struct vmm_error *err;
+};
+
+/* ---- files the guest is loaded from ---- */
+
+static int open_regular(const struct vm_file *file, const char *what, struct vmm_error *err)
+{
+	const char *path = file->path ? file->path : "(descriptor)";
+	struct stat st;
+	int ret;
+	int fd;
+
+	/* O_NONBLOCK: opening a FIFO must not hang. */
+	fd = file->fd >= 0 ? fcntl(file->fd, F_DUPFD_CLOEXEC, 3)
+			   : open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	if (fd < 0 || fstat(fd, &st) < 0) {
+		ret = -errno;
+		if (fd >= 0) {
+			close(fd);
+		}
+		return vmm_error_set(err, ret, "%s '%.250s': %s", what, path, strerror(-ret));
+	}
+	if (!S_ISREG(st.st_mode)) {
+		close(fd);
+		return vmm_error_set(err, S_ISDIR(st.st_mode) ? -EISDIR : -EINVAL,
+				     "%s '%.250s': it is %s, not a file", what, path,
+				     S_ISDIR(st.st_mode) ? "a directory" : "a special file");
+	}
+	return fd;
+}
+
+static int load_file(struct build *b, const struct vm_file *file, const char *what,
+		     int (*set)(struct vmm_vm *, int, struct vmm_error *))
+{
+	int fd = open_regular(file, what, b->err);
+	int ret;
+
+	if (fd < 0) {
+		return fd;
+	}
+	ret = set(b->vm, fd, b->err);
+	if (ret < 0) {
+		close(fd);
+		return vmm_error_wrap(b->err, ret, "%s '%.250s'", what,
+				      file->path ? file->path : "(descriptor)");
+	}
+	return 0;
+}
+
+static int set_payload(struct build *b)
+{
+	const struct vm_payload *payload = &b->config->payload;
+	int ret = load_file(b, &payload->kernel, "kernel", vmm_vm_set_kernel);
+
+	if (ret == 0 && (payload->initramfs.fd >= 0 || payload->initramfs.path)) {
+		ret = load_file(b, &payload->initramfs, "initramfs", vmm_vm_set_initrd);
+	}
+	if (ret == 0 && payload->cmdline) {
+		ret = vmm_vm_set_cmdline(b->vm, payload->cmdline, b->err);
+	}
+	return ret;
+}
+
+/* ---- devices ---- */
+
+/* Hands a device over to the VM, or destroys it. */
+static int add_virtio(struct build *b, const char *id, struct vmm_virtio_device *dev)
+{
+	int ret = vmm_vm_add_virtio(b->vm, id, dev, b->err);
+
+	if (ret < 0) {
+		vmm_virtio_device_destroy(dev);
+		return vmm_error_wrap(b->err, ret, "%s", id);
+	}
+	return 0;
+}
+
+static int add_serial(struct build *b)
+{
+	const struct vmm_serial_config config = {
+		.loop = vmm_vm_loop(b->vm),
+		.output = b->backends->serial,
+	};
+	struct vmm_platform_device *dev;
+	int ret = vmm_serial_create(&dev, &config, b->err);
+
+	if (ret < 0) {
+		return vmm_error_wrap(b->err, ret, "serial");
+	}
+	ret = vmm_vm_add_platform(b->vm, dev, b->err);
+	if (ret < 0) {
+		vmm_serial_destroy(dev);
+		return vmm_error_wrap(b->err, ret, "serial");
+	}
+	return 0;
+}
+
+static int add_console(struct build *b)
+{
+	return -ENOSYS;
+}
+
+static int add_rng(struct build *b)
+{
+	struct vmm_virtio_device *dev;
+	int ret = vmm_rng_create(&dev, b->err);
+
+	return ret < 0 ? ret : add_virtio(b, VM_RNG_ID, dev);
+}
+
+static int open_disk(const struct vm_disk *disk, struct vmm_disk **out, struct vmm_error *err)
+{
+	const struct vmm_disk_config config = {.read_only = disk->readonly};
+	int ret;
+	int fd;
+
+	if (disk->file.fd < 0) {
+		return vmm_disk_open(out, disk->file.path, &config, err);
+	}
+	fd = fcntl(disk->file.fd, F_DUPFD_CLOEXEC, 3);
+	if (fd < 0) {
+		return vmm_error_set(err, -errno, "%s", strerror(errno));
+	}
+	ret = vmm_disk_open_fd(out, fd, &config, err);
+	if (ret < 0) {
+		close(fd);
+	}
+	return ret;
+}
+
+static int add_disk(struct build *b, const struct vm_disk *disk)
+{
+	struct vmm_blk_config config = {
+		.serial = disk->serial,
+		.queue_size = (uint16_t)disk->queue_size,
+	};
+	struct vmm_virtio_device *dev;
+	int ret = open_disk(disk, &config.disk, b->err);
+
+	if (ret < 0) {
+		return vmm_error_wrap(b->err, ret, "%s", disk->id);
+	}
+	ret = vmm_blk_create(&dev, &config, b->err);
+	if (ret < 0) {
+		vmm_disk_destroy(config.disk);
+		return vmm_error_wrap(b->err, ret, "%s", disk->id);
+	}
+	return add_virtio(b, disk->id, dev);
+}
+
+static int add_net(struct build *b, struct vm_net *net)
+{
+	struct vmm_net_config config = {
+		.mtu = (uint16_t)net->mtu,
+		.drop_foreign_source = net->drop_foreign_source,
+		.no_offloads = !net->offload_csum || !net->offload_tso || !net->offload_ufo,
+	};
+	struct vmm_virtio_device *dev;
+	int ret = 0;
+
+	if (!net->handle) {
+		ret = vmm_tap_open(&net->handle, net->tap, b->err);
+	}
+	if (ret == 0) {
+		config.tap = net->handle;
+		memcpy(config.mac, net->mac, sizeof(config.mac));
+		ret = vmm_net_create(&dev, &config, b->err);
+	}
+	if (ret < 0) {
+		return vmm_error_wrap(b->err, ret, "%s", net->id);
+	}
+	return add_virtio(b, net->id, dev);
+}
+
+/* The order is the order on the bus: what every VM has comes first, so that it never moves. */
+int vm_machine_build(struct vmm_vm *vm, struct vm_config *config,
+		     const struct vm_backends *backends, const struct vmm_log *log,
+		     struct vmm_error *err)
+{
+	struct build b = {vm, config, backends, log, err};
+	int ret = set_payload(&b);
+	size_t i;
+
+	if (ret == 0 && config->serial.mode != VM_CONSOLE_OFF) {
+		ret = add_serial(&b);
+	}
+	if (ret == 0 && config->console.mode != VM_CONSOLE_OFF) {
+		ret = add_console(&b);
+	}
+	if (ret == 0) {
+		ret = add_rng(&b);
+	}
+	for (i = 0; ret == 0 && i < config->disk_count; i++) {
+		ret = add_disk(&b, &config->disks[i]);
+	}
+	for (i = 0; ret == 0 && i < config->net_count; i++) {
+		ret = add_net(&b, &config->nets[i]);
+	}
+	return ret;
+}
