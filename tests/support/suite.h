@@ -40,4 +40,34 @@ static inline int suite_run(const char *name, const TTest *const *tests, size_t 
 		return suite_run(name, suite_tests, sizeof(suite_tests) / sizeof(suite_tests[0])); \
 	}
 
+/*
+ * For suites with loop tests: a test and how often it runs, with _i counting from 0.
+ *
+ *	static const struct suite_test tests[] = {{a_test, 1}, {a_table, 17}};
+ *	return suite_run_looped("mem", tests, 2);
+ */
+struct suite_test {
+	const TTest *test;
+	int rounds;
+};
+
+static inline int suite_run_looped(const char *name, const struct suite_test *tests, size_t count)
+{
+	Suite *suite = suite_create(name);
+	TCase *tcase = tcase_create(name);
+	SRunner *runner;
+	int failed;
+
+	tcase_set_timeout(tcase, SUITE_TEST_TIMEOUT);
+	for (size_t i = 0; i < count; i++) {
+		tcase_add_loop_test(tcase, tests[i].test, 0, tests[i].rounds);
+	}
+	suite_add_tcase(suite, tcase);
+	runner = srunner_create(suite);
+	srunner_run_all(runner, CK_ENV);
+	failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
 #endif
