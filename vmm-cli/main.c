@@ -2,7 +2,6 @@
 /*
  * vmm-cli: one program, a command for each thing it does.
  */
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -17,26 +16,14 @@ struct command {
 };
 
 static const struct command commands[] = {
-	{"vmm", cmd_vmm, "a VMM that is configured over its API socket"},
+	{"run", cmd_run, "run one VM in the foreground, this terminal its console"},
+	{"start", cmd_start, "start VMs, those that provide their network first"},
+	{"stop", cmd_stop, "stop VMs"},
+	{"list", cmd_list, "say which VMs there are and what they do"},
+	{"info", cmd_info, "say all about one VM"},
+	{"console", cmd_console, "connect this terminal to a VM's console"},
+	{"vmm", cmd_vmm, "start a VMM that is configured over its API socket"},
 };
-
-int cli_fail(const char *command, const struct vmm_error *err)
-{
-	(void)fprintf(stderr, "vmm-cli %s: %s\n", command, err->message);
-	return EXIT_FAILED;
-}
-
-int cli_usage(const char *command, const char *fmt, ...)
-{
-	char text[256];
-	va_list args;
-
-	va_start(args, fmt);
-	(void)vsnprintf(text, sizeof(text), fmt, args);
-	va_end(args);
-	(void)fprintf(stderr, "vmm-cli %s: %s; see vmm-cli %s --help\n", command, text, command);
-	return EXIT_USAGE;
-}
 
 static void print_help(FILE *out)
 {

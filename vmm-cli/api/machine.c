@@ -119,7 +119,12 @@ static int add_serial(struct build *b)
 
 static int add_console(struct build *b)
 {
-	return -ENOSYS;
+	const struct vmm_console_port port = {.chardev = b->backends->console, .console = true};
+	const struct vmm_console_config config = {.ports = &port, .port_count = 1};
+	struct vmm_virtio_device *dev;
+	int ret = vmm_console_create(&dev, &config, b->err);
+
+	return ret < 0 ? vmm_error_wrap(b->err, ret, "console") : add_virtio(b, VM_CONSOLE_ID, dev);
 }
 
 static int add_rng(struct build *b)
