@@ -102,97 +102,26 @@ add_terminals()
 	done
 }
 
-# module_order KERNELDIR NAME...: the files of modules NAME and of all they depend on, in loading order,
-# each once. Names that are built into the kernel yield nothing.
-module_order()
-{
-	local kernel=$1
-	shift
-	local -A seen=()
-	module_visit "$@"
-}
-
-module_visit()
-{
-	local name file dep
-	for name; do
-		name=${name//-/_}
-		if [ -n "${seen[$name]:-}" ]; then
-			continue
-		fi
-		seen[$name]=1
-		file=$(find "$kernel/lib/modules" -name "${name//_/[-_]}.ko*" -print -quit)
-		if [ -z "$file" ]; then
-			if grep -q "/${name//_/[-_]}\.ko\$" "$kernel"/lib/modules/*/modules.builtin; then
-				continue
-			fi
-			say "the kernel has no module $name"
-			return 1
-		fi
-		# A soft dependency is one the module asks the kernel for by another name.
-		if [ "$name" = libcrc32c ]; then
-			module_visit crc32c_generic || return 1
-		fi
-		for dep in $(modinfo -F depends "$file" | tr , ' '); do
-			module_visit "$dep" || return 1
-		done
-		echo "$file"
-	done
-}
-
-# module_copy FILE TARGET: decompresses it where needed.
-module_copy()
-{
-	case $1 in
-	*.xz) xz -dc "$1" >"$2" ;;
-	*.zst) zstd -qdc "$1" >"$2" ;;
-	*.gz) gzip -dc "$1" >"$2" ;;
-	*) cp "$1" "$2" ;;
-	esac
-}
-
-# add_modules DIR KERNELDIR NAME...: modules as modprobe finds them.
+# add_modules DIR KERNELDIR NAME...: kernel modules and what they need, unpacked, as modprobe finds them.
 add_modules()
 {
-	local dir=$1 kernel=$2 version file list
+	local dir=$1 kernel=$2 version file name list
 	shift 2
 	version=$(basename "$(echo "$kernel"/lib/modules/*)")
 	mkdir -p "$dir/lib/modules/$version"
-	list=$(module_order "$kernel" "$@")
-	for file in $list; do
-		module_copy "$file" "$dir/lib/modules/$version/$(basename "$file" | sed 's/\.ko.*/.ko/')"
-	done
+	list=$(for name; do PATH=$PATH:/sbin modprobe -d "$kernel" -S "$version" --show-depends "$name"; done)
+	while read -r file; do
+		name=$(basename "$file")
+		case $file in
+		*.xz) xz -dc "$file" >"$dir/lib/modules/$version/${name%.xz}" ;;
+		*.zst) zstd -qdc "$file" >"$dir/lib/modules/$version/${name%.zst}" ;;
+		*) cp "$file" "$dir/lib/modules/$version/" ;;
+		esac
+	done < <(sed -n 's/^insmod //p' <<<"$list")
 	cp "$kernel/lib/modules/$version"/modules.builtin* "$dir/lib/modules/$version/"
 	: >"$dir/lib/modules/$version/modules.order"
-	depmod -b "$dir" "$version"
+	PATH=$PATH:/sbin depmod -b "$dir" "$version"
 	find "$dir/lib/modules/$version" -name 'modules.*' ! -name modules.dep ! -name modules.alias -delete
-}
-
-# mkinitrd OUT FROM KERNELDIR INIT: busybox, the modules that reach the root partition, and INIT.
-mkinitrd()
-{
-	local out=$1 from=$2 kernel=$3 init=$4 dir n=10 file list name
-	dir=$(mktemp -d "$work/initrd.XXXXXX")
-	mkdir -p "$dir"/{bin,dev,proc,sys,root,modules}
-	cp "$from/bin/busybox" "$dir/bin/busybox"
-	for name in sh mount insmod cat echo sleep poweroff switch_root; do
-		ln -s busybox "$dir/bin/$name"
-	done
-	cp "$init" "$dir/init"
-	chmod 755 "$dir/init"
-	list=$(module_order "$kernel" virtio_blk erofs)
-	for file in $list; do
-		module_copy "$file" "$dir/modules/$n-$(basename "$file" | sed 's/\.ko.*/.ko/')"
-		n=$((n + 1))
-	done
-	tree_normal "$dir"
-	# Not compressed: unpacking would take the guest longer than reading does.
-	(
-		cd "$dir" || exit
-		find . -mindepth 1 -print0 | LC_ALL=C sort -z |
-			cpio --null --create --format=newc --reproducible --owner=0:0 --quiet
-	) >"$out"
-	rm -rf "$dir"
 }
 
 # mkimage OUT DIR LABEL TYPE UUID: a GPT disk with one partition, LABEL, that holds DIR as erofs.
