@@ -502,6 +502,17 @@ static json_t *write_fields(const struct field *fields, size_t count, const void
 	return json;
 }
 
+/* The limit is of a file and would only puzzle in any other mode. */
+static json_t *write_console(const struct vm_console *console)
+{
+	json_t *json = write_fields(console_fields, COUNT(console_fields), console);
+
+	if (console->mode != VM_CONSOLE_FILE) {
+		(void)json_object_del(json, "size_limit");
+	}
+	return json;
+}
+
 static json_t *write_disks(const struct vm_config *config)
 {
 	json_t *list = json_array();
@@ -556,12 +567,8 @@ json_t *vm_config_to_json(const struct vm_config *config)
 	bad |= json_object_set_new(
 		json, "rng",
 		json_pack("{s:s}", "src", config->rng_src ? config->rng_src : "/dev/urandom"));
-	bad |= json_object_set_new(
-		json, "console",
-		write_fields(console_fields, COUNT(console_fields), &config->console));
-	bad |= json_object_set_new(
-		json, "serial",
-		write_fields(console_fields, COUNT(console_fields), &config->serial));
+	bad |= json_object_set_new(json, "console", write_console(&config->console));
+	bad |= json_object_set_new(json, "serial", write_console(&config->serial));
 	if (bad) {
 		json_decref(json);
 		return NULL;
