@@ -38,11 +38,12 @@ static struct pty *from_base(struct vmm_chardev *cd)
 	return (struct pty *)cd;
 }
 
+/* Somebody has it open, or has left bytes behind. */
 static bool has_client(const struct pty *p)
 {
-	struct pollfd pfd = {.fd = p->stream.in_fd};
+	struct pollfd pfd = {.fd = p->stream.in_fd, .events = POLLIN};
 
-	return poll(&pfd, 1, 0) == 0 || (pfd.revents & POLLHUP) == 0;
+	return poll(&pfd, 1, 0) <= 0 || (pfd.revents & POLLIN) != 0 || (pfd.revents & POLLHUP) == 0;
 }
 
 static void look_at_size(struct pty *p)

@@ -103,6 +103,10 @@ WRAP(int, bind, (int fd, const struct sockaddr *addr, socklen_t len), (fd, addr,
 WRAP(int, listen, (int fd, int backlog), (fd, backlog), -1, EIO)
 WRAP(int, dup, (int fd), (fd), -1, EMFILE)
 WRAP64(int, fstat, (int fd, struct stat *st), (fd, st), -1, EIO)
+WRAP(int, inotify_init1, (int flags), (flags), -1, EMFILE)
+WRAP(int, posix_openpt, (int flags), (flags), -1, ENOSPC)
+WRAP64(ssize_t, pwrite, (int fd, const void *buf, size_t len, off_t offset), (fd, buf, len, offset),
+       -1, ENOSPC)
 WRAP(int, pthread_create,
      (pthread_t * thread, const pthread_attr_t *attr, void *(*start)(void *), void *arg),
      (thread, attr, start, arg), EAGAIN, EAGAIN)
