@@ -3,10 +3,11 @@
  * A guest of a few bytes for tests of vmm-cli: says "up" on its serial port and waits for the power
  * button; what it does then is the first letter of its command line:
  *
- *	r  asks for a reset		c  triple fault		anything else  powers itself off
+ *	r  asks for a reset		c  does not wait: triple fault
+ *	anything else  powers itself off
  *
- * PVH hands over in 32-bit protected mode without paging, with ebx = start info. The ports are those of the
- * machine's power management block (libvmm/machine/x86_64/layout.h).
+ * PVH hands over in 32-bit protected mode without paging, with ebx = start info. The ports are those
+ * of the machine's power management block (libvmm/machine/x86_64/layout.h).
  */
 #define COM1       0x3f8
 #define PM_RESET   0x600
@@ -36,14 +37,14 @@ start32:
 	incl %esi
 	jmp 1b
 
-wait:	pause
+wait:	cmpb $'c', %bl
+	je crash
+	pause
 	movw $PM_EVENTS, %dx
 	inb %dx, %al
 	testb $1, %al
 	jz wait
 
-	cmpb $'c', %bl
-	je crash
 	cmpb $'r', %bl
 	je reset
 	movw $PM_SLEEP, %dx

@@ -233,32 +233,15 @@ START_TEST(api_guest_reset_reboots_in_the_same_process)
 }
 END_TEST
 
+/* A triple fault is a reset on a PC; a kernel that does nothing else has crashed. */
 START_TEST(api_guest_crash_ends_the_process_with_1)
 {
-	int status;
-
 	make_dir();
 	start_ready();
 	create("crash");
 	call("vm.boot");
-	/* A triple fault is a reset on a PC; one that keeps coming is a crash. */
-	for (unsigned i = 1; i < 20; i++) {
-		for (int tries = 0; tries < 200 && ups() < i; tries++) {
-			nap();
-		}
-		if (api_call(sock_path, "PUT", "vm.power-button", NULL, NULL, 0, NULL, &err) < 0) {
-			break;
-		}
-	}
-	if (waitpid(vmm, &status, WNOHANG) == 0 &&
-	    api_call(sock_path, "PUT", "vmm.shutdown", NULL, NULL, 0, NULL, &err) == 0) {
-		/* This machine reboots on every triple fault. */
-		ck_assert_int_eq(wait_end(), 0);
-		ck_assert_uint_gt(ups(), 1);
-	} else {
-		vmm = -1;
-		ck_assert_int_eq(WEXITSTATUS(status), 1);
-	}
+	ck_assert_int_eq(wait_end(), 1);
+	ck_assert_uint_gt(ups(), 1);
 	drop_dir();
 }
 END_TEST
