@@ -80,7 +80,7 @@ static uint64_t read_queue(struct virtio_pci *vp, unsigned reg)
 	struct vmm_carrier_queue q = {0};
 	unsigned queue = vp->queue_select;
 
-	if (queue >= vp->queue_count || vmm_carrier_get_queue(vp->carrier, queue, &q) < 0) {
+	if (vmm_carrier_get_queue(vp->carrier, queue, &q) < 0) {
 		/* A queue that does not exist has size 0 (section 4.1.4.3.1). */
 		return reg == QUEUE_MSIX_VECTOR ? VPCI_NO_VECTOR : 0;
 	}
@@ -175,7 +175,7 @@ static void write_queue(struct virtio_pci *vp, unsigned reg, unsigned shift, uns
 	struct vmm_carrier_queue q;
 	unsigned queue = vp->queue_select;
 
-	if (queue >= vp->queue_count || vmm_carrier_get_queue(vp->carrier, queue, &q) < 0) {
+	if (vmm_carrier_get_queue(vp->carrier, queue, &q) < 0) {
 		return;
 	}
 	switch (reg) {

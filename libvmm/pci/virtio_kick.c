@@ -79,7 +79,7 @@ static void connect_queue(struct virtio_pci *vp, struct vpci_queue *q)
 	uint64_t gpa = vp->notify_gpa + (uint64_t)q->index * VPCI_NOTIFY_STRIDE;
 	bool want = vp->active && vp->mapped && q->enabled;
 
-	if (q->connected && (!want || q->connected_gpa != gpa)) {
+	if (q->connected && !want) {
 		(void)p->ops->ioeventfd(p->ctx, q->connected_gpa, 0, q->kick_fd, false);
 		q->connected = false;
 	}

@@ -162,9 +162,9 @@ static bool load_window(struct virtio_pci *vp, struct window *w)
 	w->offset = load_le32(cap + CAP_OFFSET);
 	w->len = load_le32(cap + CAP_LENGTH);
 	w->data = load_le32(cap + CAP_EXTRA);
+	/* Aligned, so not across the end either. */
 	return w->bar == VPCI_BAR && (w->len == 1 || w->len == 2 || w->len == 4) &&
-	       w->offset % w->len == 0 && w->offset < VPCI_BAR_SIZE &&
-	       w->len <= VPCI_BAR_SIZE - w->offset;
+	       w->offset % w->len == 0 && w->offset < VPCI_BAR_SIZE;
 }
 
 static bool touches_data(const struct virtio_pci *vp, unsigned offset, unsigned len)

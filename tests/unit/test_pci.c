@@ -225,8 +225,8 @@ START_TEST(host_place_full_bus_or_window_changes_nothing)
 	struct pcifix fix;
 
 	pcifix_init(&fix, true);
-	ck_assert_int_eq(vmm_pci_function_add_bar(&big->fn, 0, FIX_WINDOW, true, true), 0);
-	ck_assert_int_eq(vmm_pci_function_add_bar(&big->fn, 2, 2 * FIX_WINDOW, false, false), 0);
+	ck_assert_int_eq(vmm_pci_function_add_bar(&big->fn, 0, FIX_ALIGNED, true, true), 0);
+	ck_assert_int_eq(vmm_pci_function_add_bar(&big->fn, 2, 2 * FIX_ALIGNED, false, false), 0);
 	ck_assert_int_eq(vmm_pci_host_place(fix.host, &big->fn, &err), -ENOSPC);
 	ck_assert_ptr_nonnull(strstr(err.message, "no room"));
 	free(big);
@@ -470,11 +470,11 @@ START_TEST(bar_moves_at_run_time)
 	ck_assert_uint_eq(pcifix_read(&fix, to + 4, 4), 0x55667788);
 	ck_assert_uint_eq(p->offset, 4);
 	ck_assert_uint_eq(pcifix_read(&fix, FIX_MMIO64, 4), 0xffffffff);
-	/* Into the other window, where it ends exactly at the end, and one step further. */
+	/* Into the other window, as far as it goes, and one step further: across the end. */
 	pcifix_config_write(&fix, 1, 0x14, 4, 0);
-	pcifix_config_write(&fix, 1, 0x10, 4, (uint32_t)(FIX_MMIO32 + FIX_WINDOW - PROBE_BAR0));
-	ck_assert_uint_eq(pcifix_read(&fix, FIX_MMIO32 + FIX_WINDOW - 4, 4), 0x55667788);
-	pcifix_config_write(&fix, 1, 0x10, 4, (uint32_t)(FIX_MMIO32 + FIX_WINDOW));
+	pcifix_config_write(&fix, 1, 0x10, 4, (uint32_t)(FIX_MMIO32 + FIX_ALIGNED - PROBE_BAR0));
+	ck_assert_uint_eq(pcifix_read(&fix, FIX_MMIO32 + FIX_ALIGNED - 4, 4), 0x55667788);
+	pcifix_config_write(&fix, 1, 0x10, 4, (uint32_t)(FIX_MMIO32 + FIX_ALIGNED));
 	ck_assert(!p->fn.bars[0].mapped);
 	/* At RAM, at ECAM, at 0. */
 	pcifix_config_write(&fix, 1, 0x10, 4, (uint32_t)FIX_ECAM);

@@ -11,10 +11,12 @@
 #include "pci/function.h"
 #include "pci/msix.h"
 
-#define FIX_ECAM       UINT64_C(0xe0000000)
-#define FIX_MMIO32     UINT64_C(0xc0000000)
-#define FIX_MMIO64     UINT64_C(0x800000000)
-#define FIX_WINDOW     UINT64_C(0x1000000)
+#define FIX_ECAM   UINT64_C(0xe0000000)
+#define FIX_MMIO32 UINT64_C(0xc0000000)
+#define FIX_MMIO64 UINT64_C(0x800000000)
+/* Not a multiple of a BAR's size, so that a BAR can lie across the end. */
+#define FIX_WINDOW     UINT64_C(0x1001000)
+#define FIX_ALIGNED    UINT64_C(0x1000000)
 #define FIX_GSIS       128u
 #define FIX_IOEVENTFDS 128u
 

@@ -22,6 +22,8 @@ START_TEST(irq_queue_raises_its_own_vector)
 	vpcifix_init(&fix);
 	vpcifix_start(&fix);
 	vpcifix_request(&fix, 0);
+	/* On its way, so not pending. */
+	ck_assert_uint_eq(pending(&fix), 0);
 	ck_assert_uint_eq(pcifix_messages(&fix.pci, MESSAGE(1)), 1);
 	ck_assert_uint_eq(pcifix_messages(&fix.pci, MESSAGE(2)), 0);
 	vpcifix_request(&fix, 1);
@@ -112,7 +114,9 @@ START_TEST(irq_none_after_reset_of_the_device)
 	vpcifix_msix_control(&fix, true, true);
 	vpcifix_request(&fix, 0);
 	ck_assert_uint_eq(pending(&fix), 2);
+	pcifix_write(&fix.pci, fix.device, 4, 0);
 	common_write(&fix, C_STATUS, 1, 0);
+	ck_assert_uint_eq(pcifix_read(&fix.pci, fix.isr, 1), 0);
 	ck_assert_uint_eq(pending(&fix), 0);
 	vpcifix_msix_control(&fix, true, false);
 	ck_assert_uint_eq(pcifix_messages(&fix.pci, MESSAGE(1)), 0);
@@ -161,7 +165,9 @@ START_TEST(msix_function_mask_holds_all_vectors)
 	vpcifix_msix_control(&fix, true, false);
 	ck_assert_uint_eq(pcifix_messages(&fix.pci, MESSAGE(1)), 1);
 	ck_assert_uint_eq(pcifix_messages(&fix.pci, MESSAGE(2)), 1);
-	/* Off: what comes now is lost, not saved up. */
+	/* Off: what is pending and what comes now is lost, not saved up. */
+	vpcifix_msix_control(&fix, true, true);
+	vpcifix_request(&fix, 0);
 	vpcifix_msix_control(&fix, false, false);
 	ck_assert_uint_eq(pcifix_connected(&fix.pci), 0);
 	vpcifix_request(&fix, 0);
