@@ -42,13 +42,11 @@ void vmm_vm_destroy(struct vmm_vm *vm)
 }
 
 int vm_machine_build(struct vmm_vm *vm, struct vm_config *config,
-		     const struct vm_backends *backends, const struct vmm_log *log,
-		     struct vmm_error *err)
+		     const struct vm_backends *backends, struct vmm_error *err)
 {
 	(void)vm;
 	(void)config;
 	(void)backends;
-	(void)log;
 	return stub.build_result < 0
 		       ? vmm_error_set(err, stub.build_result, "kernel '/k': no such file")
 		       : 0;

@@ -44,6 +44,7 @@ void vm_events_emit(struct vm_events *events, const char *source, const char *ev
 	json_t *json;
 	char *text;
 	char *line;
+	size_t len;
 
 	if (!events || events->fd < 0) {
 		return;
@@ -54,13 +55,14 @@ void vm_events_emit(struct vm_events *events, const char *source, const char *ev
 			 "source", source, "event", event, "properties");
 	text = json ? json_dumps(json, JSON_INDENT(2)) : NULL;
 	json_decref(json);
-	line = text ? realloc(text, strlen(text) + 3) : NULL;
+	line = text ? realloc(text, strlen(text) + 2) : NULL;
 	if (!line) {
 		free(text);
 		return;
 	}
-	strcat(line, "\n\n");
+	len = strlen(line);
+	memcpy(line + len, "\n\n", 2);
 	/* One write, so that an event is there whole or not at all. */
-	(void)!write(events->fd, line, strlen(line));
+	(void)!write(events->fd, line, len + 2);
 	free(line);
 }

@@ -19,7 +19,6 @@ struct build {
 	struct vmm_vm *vm;
 	struct vm_config *config;
 	const struct vm_backends *backends;
-	const struct vmm_log *log;
 	struct vmm_error *err;
 };
 
@@ -121,7 +120,7 @@ static int add_console(struct build *b)
 {
 	const struct vmm_console_port port = {.chardev = b->backends->console, .console = true};
 	const struct vmm_console_config config = {.ports = &port, .port_count = 1};
-	struct vmm_virtio_device *dev;
+	struct vmm_virtio_device *dev = NULL;
 	int ret = vmm_console_create(&dev, &config, b->err);
 
 	return ret < 0 ? vmm_error_wrap(b->err, ret, "console") : add_virtio(b, VM_CONSOLE_ID, dev);
@@ -129,7 +128,7 @@ static int add_console(struct build *b)
 
 static int add_rng(struct build *b)
 {
-	struct vmm_virtio_device *dev;
+	struct vmm_virtio_device *dev = NULL;
 	int ret = vmm_rng_create(&dev, b->err);
 
 	return ret < 0 ? ret : add_virtio(b, VM_RNG_ID, dev);
@@ -161,7 +160,7 @@ static int add_disk(struct build *b, const struct vm_disk *disk)
 		.serial = disk->serial,
 		.queue_size = (uint16_t)disk->queue_size,
 	};
-	struct vmm_virtio_device *dev;
+	struct vmm_virtio_device *dev = NULL;
 	int ret = open_disk(disk, &config.disk, b->err);
 
 	if (ret < 0) {
@@ -182,7 +181,7 @@ static int add_net(struct build *b, struct vm_net *net)
 		.drop_foreign_source = net->drop_foreign_source,
 		.no_offloads = !net->offload_csum || !net->offload_tso || !net->offload_ufo,
 	};
-	struct vmm_virtio_device *dev;
+	struct vmm_virtio_device *dev = NULL;
 	int ret = 0;
 
 	if (!net->handle) {
@@ -201,10 +200,9 @@ static int add_net(struct build *b, struct vm_net *net)
 
 /* The order is the order on the bus: what every VM has comes first, so that it never moves. */
 int vm_machine_build(struct vmm_vm *vm, struct vm_config *config,
-		     const struct vm_backends *backends, const struct vmm_log *log,
-		     struct vmm_error *err)
+		     const struct vm_backends *backends, struct vmm_error *err)
 {
-	struct build b = {vm, config, backends, log, err};
+	struct build b = {vm, config, backends, err};
 	int ret = set_payload(&b);
 	size_t i;
 

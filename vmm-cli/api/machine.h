@@ -26,7 +26,6 @@ struct vm_backends {
  * file or device.
  */
 int vm_machine_build(struct vmm_vm *vm, struct vm_config *config,
-		     const struct vm_backends *backends, const struct vmm_log *log,
-		     struct vmm_error *err);
+		     const struct vm_backends *backends, struct vmm_error *err);
 
 #endif

@@ -319,7 +319,7 @@ static int build_and_start(struct vm_manager *m, struct vmm_error *err)
 	int ret = vmm_vm_create(&m->vm, &config, err);
 
 	if (ret == 0) {
-		ret = vm_machine_build(m->vm, &m->vm_config, &m->backends, m->config.log, err);
+		ret = vm_machine_build(m->vm, &m->vm_config, &m->backends, err);
 	}
 	if (ret == 0) {
 		ret = vmm_vm_start(m->vm, err);
