@@ -59,9 +59,7 @@ START_TEST(blk_read_gives_the_bytes_of_the_image)
 		for (uint64_t sector = 0; sector < BLKFIX_SECTORS; sector += 819) {
 			ck_assert_uint_eq(blkfix_io(&fix, BLK_T_IN, sector, 512), BLK_S_OK);
 			ck_assert_uint_eq(fix.used_len, 513);
-			for (unsigned i = 0; i < 512; i++) {
-				ck_assert_uint_eq(fix.data[i], blkfix_byte(sector * 512 + i));
-			}
+			ck_assert(blkfix_same(fix.data, sector * 512, 512));
 		}
 		blkfix_finish(&fix);
 	}
@@ -155,9 +153,7 @@ START_TEST(blk_header_cut_at_every_byte_is_read_whole)
 		*fix.status = BLK_S_NONE;
 		ck_assert_uint_eq(fakedrv_request(fix.drv, 0, bufs, 5), 513);
 		ck_assert_uint_eq(*fix.status, BLK_S_OK);
-		for (unsigned i = 0; i < 512; i++) {
-			ck_assert_uint_eq(fix.data[i], blkfix_byte((0x123 + cut) * 512 + i));
-		}
+		ck_assert(blkfix_same(fix.data, (0x123 + cut) * 512, 512));
 	}
 	blkfix_finish(&fix);
 }
@@ -214,17 +210,13 @@ START_TEST(blk_requests_of_many_pages_are_moved_whole)
 		bufs[129] = (struct fakedrv_buf)FAKEDRV_IN(fix.status, 1);
 		*fix.header = (struct blk_header){.type = BLK_T_IN};
 		ck_assert_uint_eq(fakedrv_request(fix.drv, 0, bufs, 130), BLKFIX_SIZE + 1);
-		for (uint64_t i = 0; i < BLKFIX_SIZE; i++) {
-			ck_assert(data[i] == blkfix_byte(i));
-		}
+		ck_assert(blkfix_same(data, 0, BLKFIX_SIZE));
 		/* The same as one buffer, larger than one step of the disk. */
 		memset(data, 0, BLKFIX_SIZE);
 		bufs[1] = (struct fakedrv_buf)FAKEDRV_IN(data, BLKFIX_SIZE);
 		bufs[2] = bufs[129];
 		ck_assert_uint_eq(fakedrv_request(fix.drv, 0, bufs, 3), BLKFIX_SIZE + 1);
-		for (uint64_t i = 0; i < BLKFIX_SIZE; i++) {
-			ck_assert(data[i] == blkfix_byte(i));
-		}
+		ck_assert(blkfix_same(data, 0, BLKFIX_SIZE));
 		blkfix_finish(&fix);
 	}
 }

@@ -96,16 +96,34 @@ uint8_t blkfix_segment(struct blkfix *fix, uint32_t type, uint64_t sector, uint3
 	return blkfix_io(fix, type, 0, sizeof(segment));
 }
 
-bool blkfix_untouched(const struct blkfix *fix, uint64_t offset, uint64_t len)
+bool blkfix_same(const uint8_t *bytes, uint64_t offset, uint64_t len)
 {
-	uint8_t *bytes = malloc(len);
 	bool same = true;
 
-	ck_assert_ptr_nonnull(bytes);
-	ck_assert_int_eq(pread(fix->fd, bytes, len, (off_t)offset), (ssize_t)len);
 	for (uint64_t i = 0; i < len; i++) {
 		same = same && bytes[i] == blkfix_byte(offset + i);
 	}
+	return same;
+}
+
+bool blkfix_all(const uint8_t *bytes, uint8_t value, uint64_t len)
+{
+	bool same = true;
+
+	for (uint64_t i = 0; i < len; i++) {
+		same = same && bytes[i] == value;
+	}
+	return same;
+}
+
+bool blkfix_untouched(const struct blkfix *fix, uint64_t offset, uint64_t len)
+{
+	uint8_t *bytes = malloc(len);
+	bool same;
+
+	ck_assert_ptr_nonnull(bytes);
+	ck_assert_int_eq(pread(fix->fd, bytes, len, (off_t)offset), (ssize_t)len);
+	same = blkfix_same(bytes, offset, len);
 	free(bytes);
 	return same;
 }

@@ -75,6 +75,10 @@ uint8_t blkfix_io(struct blkfix *fix, uint32_t type, uint64_t sector, uint32_t l
 /* One segment to DISCARD or WRITE_ZEROES. */
 uint8_t blkfix_segment(struct blkfix *fix, uint32_t type, uint64_t sector, uint32_t sectors,
 		       uint32_t flags);
+/* True when bytes are those that blkfix_image put at offset. */
+bool blkfix_same(const uint8_t *bytes, uint64_t offset, uint64_t len);
+/* True when len bytes are all value. */
+bool blkfix_all(const uint8_t *bytes, uint8_t value, uint64_t len);
 /* True when len bytes of the image at offset are as blkfix_image made them. */
 bool blkfix_untouched(const struct blkfix *fix, uint64_t offset, uint64_t len);
 
