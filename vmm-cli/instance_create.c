@@ -293,9 +293,8 @@ static int create_vm(const struct instance_roots *roots, const char *name, const
 	return ret < 0 ? vmm_error_wrap(err, ret, "VM '%s'", name) : 0;
 }
 
-/* Makes a tap on the bridge and gives it to the VMM behind socket, under its own name. */
-static int give_tap(const char *socket, const char *bridge, const char *tap, const char *mac,
-		    struct vmm_error *err)
+int instance_give_tap(const char *socket, const char *bridge, const char *tap, const char *mac,
+		      struct vmm_error *err)
 {
 	json_t *body = json_pack("{s:s, s:s}", "id", tap, "mac", mac);
 	int fd;
@@ -338,11 +337,12 @@ static int connect_network(const struct instance_roots *roots, const char *name,
 	network_names(instance_pid(roots, name), &names);
 	ret = network_bridge_add(names.bridge, err);
 	if (ret == 0) {
-		ret = give_tap(socket, names.bridge, names.client_tap, names.client_mac, err);
+		ret = instance_give_tap(socket, names.bridge, names.client_tap, names.client_mac,
+					err);
 	}
 	if (ret == 0) {
-		ret = give_tap(provider_socket, names.bridge, names.router_tap, names.router_mac,
-			       err);
+		ret = instance_give_tap(provider_socket, names.bridge, names.router_tap,
+					names.router_mac, err);
 	}
 	return ret < 0 ? vmm_error_wrap(err, ret, "network of VM '%s'", name) : 0;
 }
@@ -414,6 +414,9 @@ int instance_create(const struct instance_roots *roots, const char *name, struct
 	}
 	if (ret == 0) {
 		ret = connect_network(roots, name, socket, err);
+	}
+	if (ret == 0) {
+		ret = instance_join_bridges(roots, name, socket, err);
 	}
 	if (ret < 0) {
 		(void)instance_end(roots, name, NULL);

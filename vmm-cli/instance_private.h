@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Between instance.c and instance_create.c. */
+/* Between instance.c, instance_create.c and bridges.c. */
 #ifndef VMM_CLI_INSTANCE_PRIVATE_H
 #define VMM_CLI_INSTANCE_PRIVATE_H
 
@@ -20,5 +20,14 @@ int instance_lock(const struct instance_roots *roots, const char *name, int time
  * lock. With logs false its logs stay, for whoever wants to know why it died.
  */
 void instance_clean_up(const struct instance_roots *roots, const char *name, bool logs);
+
+/* Makes a tap on the bridge and gives it to the VMM behind socket, under its own name. */
+int instance_give_tap(const char *socket, const char *bridge, const char *tap, const char *mac,
+		      struct vmm_error *err);
+
+/* Gives the VMM behind socket a card on each bridge that the VM directory of name has a file
+ * bridges/BRIDGE for. -ENODEV: there is no such bridge. */
+int instance_join_bridges(const struct instance_roots *roots, const char *name, const char *socket,
+			  struct vmm_error *err);
 
 #endif
