@@ -38,6 +38,7 @@ struct options {
 	int event_fd;
 	const char *log_file;
 	enum vmm_log_level level;
+	bool no_shutdown;
 };
 
 struct vmm_process {
@@ -51,6 +52,7 @@ struct vmm_process {
 	struct vm_manager *manager;
 	struct vmm_source *sigterm;
 	struct vmm_source *sigint;
+	struct vmm_work release; /* posted when the guest has ended and the process stays */
 	int log_fd;
 	int status;
 };
@@ -67,6 +69,8 @@ static const char help[] =
 	"  --api-socket fd=N        listen on an inherited socket that listens already\n"
 	"  --ready-fd N             write a newline to descriptor N and close it as soon as\n"
 	"                           the API can be used\n"
+	"  --no-shutdown            stay when the guest powers itself off or crashes: the VM\n"
+	"                           is then as before its boot and can be booted again\n"
 	"  --event-monitor path=PATH | fd=N\n"
 	"                           write what happens to the VM there, as JSON objects\n"
 	"  --log-file PATH          say what happens there instead of on stderr\n"
@@ -131,6 +135,9 @@ static int parse_option(int opt, struct options *o)
 	case 'l':
 		o->log_file = optarg;
 		return 0;
+	case 'n':
+		o->no_shutdown = true;
+		return 0;
 	case 'v':
 		o->level = o->level < VMM_LOG_INFO ? VMM_LOG_INFO : VMM_LOG_DEBUG;
 		return 0;
@@ -147,6 +154,7 @@ static int parse(int argc, char **argv, struct options *o, int *status)
 		{"event-monitor", required_argument, NULL, 'e'},
 		{"ready-fd", required_argument, NULL, 'r'},
 		{"log-file", required_argument, NULL, 'l'},
+		{"no-shutdown", no_argument, NULL, 'n'},
 		{"help", no_argument, NULL, 'h'},
 		{NULL, 0, NULL, 0},
 	};
@@ -200,11 +208,24 @@ static void on_api_shutdown(void *ctx)
 	stop(ctx, EXIT_OK);
 }
 
+static void release(void *ctx)
+{
+	struct vmm_process *p = ctx;
+
+	vm_manager_release(p->manager);
+}
+
 static void on_vm_exit(void *ctx, const struct vmm_exit *why)
 {
 	bool good = why->reason == VMM_EXIT_POWEROFF || why->reason == VMM_EXIT_STOPPED;
+	struct vmm_process *p = ctx;
 
-	stop(ctx, good ? EXIT_OK : EXIT_FAILED);
+	if (p->options.no_shutdown) {
+		/* Not from within the VM's own callback. */
+		vmm_loop_post(p->loop, &p->release);
+		return;
+	}
+	stop(p, good ? EXIT_OK : EXIT_FAILED);
 }
 
 /* ---- set-up ---- */
@@ -364,6 +385,7 @@ int cmd_vmm(int argc, char **argv)
 	struct vmm_error err = {0};
 	int status = EXIT_FAILED;
 
+	p.release = (struct vmm_work){.fn = release, .ctx = &p};
 	if (parse(argc, argv, &p.options, &status) < 0) {
 		return status;
 	}

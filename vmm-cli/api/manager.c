@@ -381,6 +381,14 @@ static enum vm_result need(const struct vm_manager *m, enum vm_state wanted, str
 	return state == wanted ? VM_OK : wrong_state(m, vm_state_name(wanted), err);
 }
 
+void vm_manager_release(struct vm_manager *m)
+{
+	if (vm_manager_state(m) == VM_SHUTDOWN) {
+		vmm_vm_destroy(m->vm);
+		m->vm = NULL;
+	}
+}
+
 enum vm_result vm_manager_shutdown(struct vm_manager *m, struct vmm_error *err)
 {
 	enum vm_result result = need_live(m, err);

@@ -82,6 +82,11 @@ const struct vm_config *vm_manager_config_of(const struct vm_manager *m);
 enum vm_result vm_manager_delete(struct vm_manager *m, struct vmm_error *err);
 
 enum vm_result vm_manager_boot(struct vm_manager *m, struct vmm_error *err);
+/*
+ * Lets go of what a VM that ended by itself still holds, its memory above all: in state `shutdown`
+ * the VM is `created` again, in any other nothing happens. Not from within on_exit.
+ */
+void vm_manager_release(struct vm_manager *m);
 /* Pulls the plug; the VM is `created` again. */
 enum vm_result vm_manager_shutdown(struct vm_manager *m, struct vmm_error *err);
 enum vm_result vm_manager_reboot(struct vm_manager *m, struct vmm_error *err);
