@@ -2,8 +2,10 @@
 /*
  * vmm-cli: one program, a command for each thing it does.
  */
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <vmm/version.h>
 
@@ -38,11 +40,28 @@ static void print_help(FILE *out)
 		    out);
 }
 
+/*
+ * A starter may have closed the standard streams: the next file opened would take their place, and
+ * a guest's console or a message end up in a disk image.
+ */
+static void hold_standard_streams(void)
+{
+	int fd;
+
+	for (fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+		/* open gives the lowest number that is free, which is this one. */
+		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) < 0) {
+			break;
+		}
+	}
+}
+
 int main(int argc, char **argv)
 {
 	const char *name = argc > 1 ? argv[1] : "";
 	size_t i;
 
+	hold_standard_streams();
 	for (i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
 		if (strcmp(name, commands[i].name) == 0) {
 			return commands[i].run(argc - 1, argv + 1);
