@@ -76,11 +76,11 @@ static ssize_t send_some(int fd, const char *data, size_t len, const int *fds, s
 		struct cmsghdr *cmsg;
 
 		msg.msg_control = control.bytes;
-		msg.msg_controllen = CMSG_SPACE(fd_count * sizeof(int));
+		msg.msg_controllen = (socklen_t)CMSG_SPACE(fd_count * sizeof(int));
 		cmsg = CMSG_FIRSTHDR(&msg);
 		cmsg->cmsg_level = SOL_SOCKET;
 		cmsg->cmsg_type = SCM_RIGHTS;
-		cmsg->cmsg_len = CMSG_LEN(fd_count * sizeof(int));
+		cmsg->cmsg_len = (socklen_t)CMSG_LEN(fd_count * sizeof(int));
 		memcpy(CMSG_DATA(cmsg), fds, fd_count * sizeof(int));
 	}
 	return sendmsg(fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
