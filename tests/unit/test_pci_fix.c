@@ -1,10 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 #include "test_pci_fix.h"
 
-#include <check.h>
 #include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+void fix_require(bool holds, const char *what, const char *file, int line)
+{
+	if (!holds) {
+		(void)fprintf(stderr, "%s:%d: not so: %s\n", file, line, what);
+		abort();
+	}
+}
 
 static int fix_alloc(void *ctx, unsigned *gsi)
 {
@@ -146,8 +155,8 @@ void pcifix_init(struct pcifix *fix, bool mmio64)
 		fix->ioeventfds[i].eventfd = -1;
 	}
 	fix->log = (struct vmm_log){.level = VMM_LOG_DEBUG, .sink = count_line, .user = fix};
-	ck_assert_int_eq(vmm_bus_create(&fix->mmio), 0);
-	ck_assert_int_eq(vmm_bus_create(&fix->pio), 0);
+	FIX_REQUIRE(vmm_bus_create(&fix->mmio) == 0);
+	FIX_REQUIRE(vmm_bus_create(&fix->pio) == 0);
 	config.platform.ops = &platform_ops;
 	config.platform.ctx = fix;
 	config.mmio = fix->mmio;
@@ -158,7 +167,7 @@ void pcifix_init(struct pcifix *fix, bool mmio64)
 		config.mmio64 = (struct vmm_pci_window){.base = FIX_MMIO64, .size = FIX_WINDOW};
 	}
 	config.log = &fix->log;
-	ck_assert_msg(vmm_pci_host_create(&fix->host, &config, &err) == 0, "%s", err.message);
+	FIX_REQUIRE(vmm_pci_host_create(&fix->host, &config, &err) == 0);
 }
 
 void pcifix_finish(struct pcifix *fix)
@@ -166,9 +175,9 @@ void pcifix_finish(struct pcifix *fix)
 	vmm_pci_host_destroy(fix->host);
 	vmm_bus_destroy(fix->mmio);
 	vmm_bus_destroy(fix->pio);
-	ck_assert_uint_eq(pcifix_allocated(fix), 0);
-	ck_assert_uint_eq(pcifix_ioeventfds(fix), 0);
-	ck_assert_uint_eq(fix->misuse, 0);
+	FIX_REQUIRE(pcifix_allocated(fix) == 0);
+	FIX_REQUIRE(pcifix_ioeventfds(fix) == 0);
+	FIX_REQUIRE(fix->misuse == 0);
 	(void)pthread_mutex_destroy(&fix->lock);
 }
 
@@ -191,7 +200,7 @@ static bool signal_ioeventfd(struct pcifix *fix, uint64_t gpa, unsigned len)
 
 		found = e->eventfd >= 0 && e->gpa == gpa && (e->len == 0 || e->len == len);
 		if (found) {
-			ck_assert_int_eq(write(e->eventfd, &one, sizeof(one)), 8);
+			FIX_REQUIRE(write(e->eventfd, &one, sizeof(one)) == 8);
 		}
 	}
 	(void)pthread_mutex_unlock(&fix->lock);
@@ -246,8 +255,8 @@ unsigned pcifix_find_cap(struct pcifix *fix, unsigned slot, unsigned id, unsigne
 
 	/* A list that never ends is a failure of its own. */
 	for (unsigned n = 0; at != 0; n++) {
-		ck_assert_uint_lt(n, 48);
-		ck_assert_uint_eq(at % 4, 0);
+		FIX_REQUIRE(n < 48);
+		FIX_REQUIRE(at % 4 == 0);
 		if (pcifix_config_read(fix, slot, at, 1) == id) {
 			return at;
 		}

@@ -11,6 +11,10 @@
 #include "pci/function.h"
 #include "pci/msix.h"
 
+/* Fixtures serve fuzz targets too, which have no check; what fails here aborts. */
+#define FIX_REQUIRE(condition) fix_require((condition), #condition, __FILE__, __LINE__)
+void fix_require(bool holds, const char *what, const char *file, int line);
+
 #define FIX_ECAM   UINT64_C(0xe0000000)
 #define FIX_MMIO32 UINT64_C(0xc0000000)
 #define FIX_MMIO64 UINT64_C(0x800000000)

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "test_virtio_pci_fix.h"
 
-#include <check.h>
 #include <string.h>
 
 static const uint16_t toy_sizes[TOY_QUEUES] = {TOY_QUEUE_SIZE, 4};
@@ -24,7 +23,7 @@ static void toy_notify(struct vmm_virtio_device *dev, unsigned queue)
 
 	toy->notifies[queue]++;
 	while (vmm_virtq_pop(q, &chain) == 1) {
-		ck_assert_int_eq(vmm_virtq_push(q, chain.head, 0), 0);
+		FIX_REQUIRE(vmm_virtq_push(q, chain.head, 0) == 0);
 	}
 	vmm_virtq_flush(q);
 }
@@ -78,22 +77,21 @@ void vpcifix_init(struct vpcifix *fix)
 	memset(fix, 0, sizeof(*fix));
 	pcifix_init(&fix->pci, true);
 	memfix_init(&fix->mem);
-	ck_assert_int_eq(vmm_loop_create(&fix->loop), 0);
+	FIX_REQUIRE(vmm_loop_create(&fix->loop) == 0);
 	toy_init(&fix->toy);
 	config.mem = fix->mem.mem;
 	config.loop = fix->loop;
 	config.log = &fix->pci.log;
-	ck_assert_msg(
-		vmm_virtio_pci_add(fix->pci.host, &fix->toy.base, &config, &fix->slot, &err) == 0,
-		"%s", err.message);
+	FIX_REQUIRE(vmm_virtio_pci_add(fix->pci.host, &fix->toy.base, &config, &fix->slot, &err) ==
+		    0);
 	vpcifix_probe(fix);
 }
 
 void vpcifix_finish(struct vpcifix *fix)
 {
 	pcifix_finish(&fix->pci);
-	ck_assert(fix->toy.destroyed);
-	ck_assert_uint_eq(fix->toy.resets, fix->toy.activations);
+	FIX_REQUIRE(fix->toy.destroyed);
+	FIX_REQUIRE(fix->toy.resets == fix->toy.activations);
 	vmm_loop_destroy(fix->loop);
 	memfix_finish(&fix->mem);
 }
@@ -112,32 +110,32 @@ static void probe_cap(struct vpcifix *fix, unsigned at)
 
 	switch (pcifix_config_read(&fix->pci, fix->slot, at + 3, 1)) {
 	case 1:
-		ck_assert_uint_ge(length, 56);
+		FIX_REQUIRE(length >= 56);
 		fix->common = bar + offset;
 		break;
 	case 2:
-		ck_assert_uint_eq(pcifix_config_read(&fix->pci, fix->slot, at + 2, 1), 20);
+		FIX_REQUIRE(pcifix_config_read(&fix->pci, fix->slot, at + 2, 1) == 20);
 		fix->notify = bar + offset;
 		fix->notify_length = length;
 		fix->notify_multiplier = config32(fix, at + 16);
 		break;
 	case 3:
-		ck_assert_uint_ge(length, 1);
+		FIX_REQUIRE(length >= 1);
 		fix->isr = bar + offset;
 		break;
 	case 4:
-		ck_assert_uint_ge(length, TOY_CONFIG);
+		FIX_REQUIRE(length >= TOY_CONFIG);
 		fix->device = bar + offset;
 		break;
 	case 5:
-		ck_assert_uint_eq(pcifix_config_read(&fix->pci, fix->slot, at + 2, 1), 20);
+		FIX_REQUIRE(pcifix_config_read(&fix->pci, fix->slot, at + 2, 1) == 20);
 		fix->window = at;
 		return;
 	default:
-		ck_abort_msg("capability of an unknown type");
+		FIX_REQUIRE(!"capability of an unknown type");
 	}
-	ck_assert_uint_eq(offset % 4, 0);
-	ck_assert_uint_le(offset + length, 0x8000);
+	FIX_REQUIRE(offset % 4 == 0);
+	FIX_REQUIRE(offset + length <= 0x8000);
 }
 
 void vpcifix_probe(struct vpcifix *fix)
@@ -149,10 +147,10 @@ void vpcifix_probe(struct vpcifix *fix)
 	for (; at != 0; at = pcifix_find_cap(&fix->pci, fix->slot, 0x09, at)) {
 		probe_cap(fix, at);
 	}
-	ck_assert(fix->common && fix->notify && fix->isr && fix->device && fix->window);
+	FIX_REQUIRE(fix->common && fix->notify && fix->isr && fix->device && fix->window);
 	fix->msix_cap = pcifix_find_cap(&fix->pci, fix->slot, 0x11, 0);
-	ck_assert_uint_ne(fix->msix_cap, 0);
-	ck_assert_uint_eq(config32(fix, fix->msix_cap + 4) & 7, 0);
+	FIX_REQUIRE(fix->msix_cap != 0);
+	FIX_REQUIRE((config32(fix, fix->msix_cap + 4) & 7) == 0);
 	bar = pcifix_bar(&fix->pci, fix->slot, 0);
 	fix->table = bar + (config32(fix, fix->msix_cap + 4) & ~7u);
 	fix->pba = bar + (config32(fix, fix->msix_cap + 8) & ~7u);
@@ -216,9 +214,9 @@ static void setup_queue(struct vpcifix *fix, unsigned queue)
 	common_write(fix, C_QUEUE_DRIVER + 4, 4, r->driver >> 32);
 	common_write(fix, C_QUEUE_DEVICE, 8, r->device);
 	common_write(fix, C_QUEUE_MSIX, 2, queue + 1);
-	ck_assert_uint_eq(common_read(fix, C_QUEUE_MSIX, 2), queue + 1);
+	FIX_REQUIRE(common_read(fix, C_QUEUE_MSIX, 2) == queue + 1);
 	common_write(fix, C_QUEUE_ENABLE, 2, 1);
-	ck_assert_uint_eq(common_read(fix, C_QUEUE_ENABLE, 2), 1);
+	FIX_REQUIRE(common_read(fix, C_QUEUE_ENABLE, 2) == 1);
 }
 
 void vpcifix_prepare(struct vpcifix *fix, unsigned queues)
@@ -226,7 +224,7 @@ void vpcifix_prepare(struct vpcifix *fix, unsigned queues)
 	uint32_t word;
 
 	common_write(fix, C_STATUS, 1, 0);
-	ck_assert_uint_eq(vpcifix_status(fix), 0);
+	FIX_REQUIRE(vpcifix_status(fix) == 0);
 	common_write(fix, C_STATUS, 1, VMM_VIRTIO_S_ACKNOWLEDGE);
 	common_write(fix, C_STATUS, 1, VMM_VIRTIO_S_ACKNOWLEDGE | VMM_VIRTIO_S_DRIVER);
 	for (unsigned i = 0; i < 2; i++) {
@@ -238,7 +236,7 @@ void vpcifix_prepare(struct vpcifix *fix, unsigned queues)
 			     i == 0 ? word & ~(uint32_t)VMM_VIRTIO_F_EVENT_IDX : word);
 	}
 	common_write(fix, C_STATUS, 1, STATUS_FEATURES);
-	ck_assert_uint_eq(vpcifix_status(fix), STATUS_FEATURES);
+	FIX_REQUIRE(vpcifix_status(fix) == STATUS_FEATURES);
 	common_write(fix, C_MSIX_CONFIG, 2, 0);
 	for (unsigned i = 0; i < TOY_QUEUES; i++) {
 		if (queues & (1u << i)) {
@@ -252,7 +250,7 @@ void vpcifix_start(struct vpcifix *fix)
 	vpcifix_start_msix(fix);
 	vpcifix_prepare(fix, 3);
 	common_write(fix, C_STATUS, 1, STATUS_OK);
-	ck_assert_uint_eq(vpcifix_status(fix), STATUS_OK);
+	FIX_REQUIRE(vpcifix_status(fix) == STATUS_OK);
 }
 
 uint64_t vpcifix_notify_address(struct vpcifix *fix, unsigned queue)
@@ -278,10 +276,10 @@ void vpcifix_request(struct vpcifix *fix, unsigned queue)
 
 	memcpy(desc, &buffer, 8);
 	memcpy(desc + 8, &len, 4);
-	ck_assert_int_eq(vmm_mem_write(fix->mem.mem, r->desc + 16ull * head, desc, 16), 0);
-	ck_assert_int_eq(vmm_mem_write(fix->mem.mem, r->driver + 4 + 2ull * head, &head, 2), 0);
+	FIX_REQUIRE(vmm_mem_write(fix->mem.mem, r->desc + 16ull * head, desc, 16) == 0);
+	FIX_REQUIRE(vmm_mem_write(fix->mem.mem, r->driver + 4 + 2ull * head, &head, 2) == 0);
 	r->next++;
-	ck_assert_int_eq(vmm_mem_write(fix->mem.mem, r->driver + 2, &r->next, 2), 0);
+	FIX_REQUIRE(vmm_mem_write(fix->mem.mem, r->driver + 2, &r->next, 2) == 0);
 	pcifix_write(&fix->pci, vpcifix_notify_address(fix, queue), 2, queue);
 	vpcifix_run(fix);
 }
@@ -290,6 +288,6 @@ uint16_t vpcifix_used(struct vpcifix *fix, unsigned queue)
 {
 	uint16_t idx;
 
-	ck_assert_int_eq(vmm_mem_read(fix->mem.mem, fix->rings[queue].device + 2, &idx, 2), 0);
+	FIX_REQUIRE(vmm_mem_read(fix->mem.mem, fix->rings[queue].device + 2, &idx, 2) == 0);
 	return idx;
 }
