@@ -9,6 +9,8 @@
 #include <unistd.h>
 
 #include "config/config.h"
+#include "faultinj.h"
+#include "fdcount.h"
 
 static struct vm_config config;
 static struct vmm_error err;
@@ -397,6 +399,34 @@ START_TEST(config_sizes_are_parsed)
 }
 END_TEST
 
+START_TEST(config_out_of_memory_anywhere_leaves_nothing)
+{
+	static const char text[] =
+		"{\"payload\":{\"kernel\":\"/k\",\"initramfs\":\"/i\",\"cmdline\":\"c\"},"
+		"\"disks\":[{\"path\":\"/d\",\"serial\":\"s\"},{\"path\":\"/e\",\"id\":\"x\"}],"
+		"\"net\":[{\"tap\":\"t\"},{\"tap\":\"u\",\"mac\":\"02:00:00:00:00:01\"}],"
+		"\"rng\":{\"src\":\"/dev/urandom\"},\"serial\":{\"mode\":\"File\",\"file\":"
+		"\"/f\"}}";
+	struct faultinj f = {0};
+	json_t *json = NULL;
+	unsigned failures = 0;
+
+	ck_assert_int_eq(vm_json_parse(&json, text, strlen(text), &err), 0);
+	while (faultinj_next(&f)) {
+		int ret;
+
+		vm_config_init(&config);
+		ret = vm_config_from_json(&config, json, &err);
+		faultinj_stop(&f);
+		ck_assert_int_eq(ret, f.failed ? -ENOMEM : 0);
+		failures += f.failed != NULL;
+		vm_config_finish(&config);
+	}
+	ck_assert_uint_gt(failures, 10);
+	json_decref(json);
+}
+END_TEST
+
 /* ---- VM directories ---- */
 
 static char dir[64];
@@ -539,6 +569,35 @@ START_TEST(config_directory_provider_name_is_checked)
 }
 END_TEST
 
+START_TEST(config_directory_any_failure_leaves_nothing)
+{
+	struct faultinj f = {0};
+	unsigned failures = 0;
+	unsigned before;
+
+	make_dir();
+	put("vmlinux", "");
+	put_dir("blk");
+	put("blk/root.img", "");
+	put_dir("providers");
+	put_dir("providers/net");
+	put("providers/net/netvm", "");
+	put("memory", "64M");
+	before = fdcount();
+	while (faultinj_next(&f)) {
+		int ret = read_dir();
+
+		faultinj_stop(&f);
+		ck_assert_msg((ret < 0) == (f.failed != NULL), "%s failed: got %d", f.failed, ret);
+		ck_assert_uint_eq(fdcount(), before);
+		failures += f.failed != NULL;
+		vm_config_finish(&config);
+	}
+	ck_assert_uint_gt(failures, 5);
+	drop_dir();
+}
+END_TEST
+
 START_TEST(config_directory_fifo_does_not_hang)
 {
 	char path[256];
@@ -560,6 +619,8 @@ SUITE_MAIN("config", config_kernel_only_gets_defaults, config_spectrum_request_i
 	   config_bad_json_is_refused, config_too_many_devices_are_refused,
 	   config_automatic_ids_count_over_all_devices, config_removed_device_frees_its_id,
 	   config_application_vm_may_not_spoof_by_default, config_to_json_reads_back_the_same,
-	   config_vm_names_are_checked, config_sizes_are_parsed, config_directory_full_is_read,
+	   config_vm_names_are_checked, config_sizes_are_parsed,
+	   config_out_of_memory_anywhere_leaves_nothing, config_directory_full_is_read,
 	   config_directory_kernel_only_gets_defaults, config_directory_mistakes_are_named,
-	   config_directory_provider_name_is_checked, config_directory_fifo_does_not_hang)
+	   config_directory_provider_name_is_checked, config_directory_any_failure_leaves_nothing,
+	   config_directory_fifo_does_not_hang)

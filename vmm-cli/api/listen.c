@@ -44,7 +44,12 @@ static int take_lock(const char *path, struct vmm_error *err)
 					     ret == -EADDRINUSE ? "another VMM uses it"
 								: strerror(-ret));
 		}
-		if (fstat(fd, &held) == 0 && stat(name, &named) == 0 && same_file(&held, &named)) {
+		if (fstat(fd, &held) < 0) {
+			ret = -errno;
+			close(fd);
+			return vmm_error_set(err, ret, "lock file '%s': %s", name, strerror(-ret));
+		}
+		if (stat(name, &named) == 0 && same_file(&held, &named)) {
 			return fd;
 		}
 		close(fd);
