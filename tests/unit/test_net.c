@@ -516,83 +516,6 @@ START_TEST(net_driver_without_control_or_receive_queue_works)
 }
 END_TEST
 
-START_TEST(net_link_down_lets_nothing_pass)
-{
-	struct netfix fix;
-	struct fakedrv_used used;
-	struct vmm_virtio_device *dev;
-	unsigned irqs;
-	uint8_t status;
-	uint8_t *mem;
-
-	netfix_start(&fix, NULL, NULL);
-	dev = fakedrv_device(fix.drv);
-	mem = netfix_buffer(&fix, 1526, 0);
-	irqs = fakedrv_config_irqs(fix.drv);
-	vmm_net_set_link(dev, false);
-	vmm_net_set_link(dev, false);
-	ck_assert_uint_eq(fakedrv_config_irqs(fix.drv), irqs + 1);
-	fakedrv_read_config(fix.drv, 6, &status, 1);
-	ck_assert_uint_eq(status, 0);
-	netfix_frame(bytes, NET_FRAME, true);
-	ck_assert(!netfix_send(&fix, bytes, NET_HDR + NET_FRAME, 0));
-	ck_assert_uint_eq(netfix_counter(&fix, "tx_dropped"), 1);
-	netfix_frame(bytes, NET_FRAME, false);
-	netfix_peer_write(&fix, bytes, NET_HDR + NET_FRAME);
-	ck_assert(!fakedrv_used(fix.drv, NET_RX, &used));
-	vmm_net_set_link(dev, true);
-	fakedrv_read_config(fix.drv, 6, &status, 1);
-	ck_assert_uint_eq(status, 1);
-	fakedrv_run(fix.drv);
-	expect_frame(&fix, mem, NET_FRAME, 1);
-	netfix_finish(&fix);
-}
-END_TEST
-
-START_TEST(net_back_end_gone_takes_the_link_down)
-{
-	struct netfix fix;
-	uint8_t status;
-
-	netfix_start(&fix, NULL, NULL);
-	(void)netfix_buffer(&fix, 1526, 0);
-	(void)close(fix.peer);
-	fix.peer = -1;
-	fakedrv_run(fix.drv);
-	fakedrv_read_config(fix.drv, 6, &status, 1);
-	ck_assert_uint_eq(status, 0);
-	ck_assert_int_eq(vmm_loop_dispatch(fakedrv_loop(fix.drv), 20), 0);
-	ck_assert(!fakedrv_needs_reset(fix.drv));
-	/* Another driver finds it so. */
-	ck_assert_int_eq(fakedrv_start(fix.drv, NULL), 0);
-	fakedrv_read_config(fix.drv, 6, &status, 1);
-	ck_assert_uint_eq(status, 0);
-	netfix_finish(&fix);
-}
-END_TEST
-
-START_TEST(net_back_end_gone_while_sending_does_not_spin)
-{
-	struct netfix fix;
-	struct fakedrv_used used;
-
-	netfix_start(&fix, NULL, NULL);
-	(void)close(fix.peer);
-	fix.peer = -1;
-	for (unsigned i = 0; i < 10; i++) {
-		uint8_t *mem = fakedrv_alloc(fix.drv, NET_HDR + NET_FRAME);
-		struct fakedrv_buf buf = FAKEDRV_OUT(mem, NET_HDR + NET_FRAME);
-
-		netfix_frame(mem, NET_FRAME, true);
-		ck_assert_uint_eq(fakedrv_request(fix.drv, NET_TX, &buf, 1), 0);
-	}
-	ck_assert(!fakedrv_used(fix.drv, NET_TX, &used));
-	ck_assert_uint_eq(netfix_counter(&fix, "tx_dropped"), 10);
-	ck_assert_int_eq(vmm_loop_dispatch(fakedrv_loop(fix.drv), 20), 0);
-	netfix_finish(&fix);
-}
-END_TEST
-
 SUITE_MAIN("net", net_config_space_describes_the_interface, net_offloads_can_be_withheld,
 	   net_bad_configuration_is_refused_in_words, net_create_survives_every_failure,
 	   net_tx_any_framing_gives_the_same_frame, net_tx_indirect_chain_is_sent,
@@ -602,6 +525,4 @@ SUITE_MAIN("net", net_config_space_describes_the_interface, net_offloads_can_be_
 	   net_rx_flood_is_spread_over_small_buffers, net_rx_large_frame_fills_many_buffers,
 	   net_rx_resumes_after_every_drought, net_rx_interrupts_once_for_a_batch,
 	   net_reset_and_activation_keep_the_tap, net_reset_with_work_in_flight_forgets_it,
-	   net_activation_failure_leaves_nothing, net_driver_without_control_or_receive_queue_works,
-	   net_link_down_lets_nothing_pass, net_back_end_gone_takes_the_link_down,
-	   net_back_end_gone_while_sending_does_not_spin)
+	   net_activation_failure_leaves_nothing, net_driver_without_control_or_receive_queue_works)

@@ -145,3 +145,14 @@ uint8_t netfix_control(struct netfix *fix, uint8_t class, uint8_t command, const
 	ck_assert_uint_le(fakedrv_request(fix->drv, NET_CTRL, bufs, 3), 1);
 	return mem[2 + len];
 }
+
+bool netfix_arrives(struct netfix *fix, const uint8_t *bytes, size_t len)
+{
+	struct fakedrv_used used;
+
+	if (fakedrv_outstanding(fix->drv, NET_RX) == 0) {
+		(void)netfix_buffer(fix, 2048, 0);
+	}
+	netfix_peer_write(fix, bytes, len);
+	return fakedrv_used(fix->drv, NET_RX, &used);
+}

@@ -60,6 +60,9 @@ ssize_t netfix_peer_read(struct netfix *fix, void *buf, size_t cap);
 /* The peer sends a packet and the device is run. */
 void netfix_peer_write(struct netfix *fix, const void *bytes, size_t len);
 
+/* True when a packet of len bytes from the peer reaches the guest, which has a buffer for it. */
+bool netfix_arrives(struct netfix *fix, const uint8_t *bytes, size_t len);
+
 /* Offers a receive buffer of len bytes in pieces (0: one); returns its memory. */
 uint8_t *netfix_buffer(struct netfix *fix, uint32_t len, uint32_t piece);
 
