@@ -40,3 +40,20 @@ int vmm_x86_write_tables(struct vmm_mem *mem)
 	}
 	return vmm_mem_write(mem, GDT_GPA, gdt, sizeof(gdt));
 }
+
+/*
+ * Linux without EFI reboots a hardware-reduced system by jumping to the BIOS in real mode
+ * (BOOT_BIOS is what its EFI preference falls back to), not by the reset register that the FADT
+ * announces. So this is all the BIOS there is: it writes to that register.
+ */
+int vmm_x86_write_bios(struct vmm_mem *mem)
+{
+	static const uint8_t code[BIOS_SIZE] = {
+		0xba, PM_PORT & 0xff, PM_PORT >> 8,       /* mov dx, PM_PORT + PM_RESET */
+		0xb0, PM_RESET_VALUE,                     /* mov al, PM_RESET_VALUE */
+		0xee,                                     /* out dx, al */
+		0xfa, 0xf4,           0xeb,         0xfc, /* cli; hlt; jmp to the cli */
+	};
+
+	return vmm_mem_write(mem, BIOS_GPA, code, sizeof(code));
+}

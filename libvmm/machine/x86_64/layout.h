@@ -21,7 +21,9 @@
 #define LOW_RAM_END    UINT64_C(0x9fc00)
 #define LOW_HOLE_GPA   UINT64_C(0xa0000)
 #define ACPI_GPA       UINT64_C(0xe0000)
-#define ACPI_SIZE      UINT64_C(0x20000)
+#define ACPI_SIZE      UINT64_C(0x1fff0)
+#define BIOS_GPA       UINT64_C(0xffff0) /* where a PC's BIOS starts: see boot.c */
+#define BIOS_SIZE      UINT64_C(0x10)
 #define HIGH_RAM_GPA   MIB(1) /* kernels load from here on */
 
 /* The longest command line, without its NUL: Linux's COMMAND_LINE_SIZE. */

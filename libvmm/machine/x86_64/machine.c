@@ -268,6 +268,9 @@ static int write_params(struct vmm_machine *m, const struct x86_plan *plan, cons
 		ret = plan->boot == X86_BOOT_PVH ? vmm_x86_pvh_params(m->parts.mem, params)
 						 : vmm_x86_linux_params(m->parts.mem, plan, params);
 	}
+	if (ret == 0) {
+		ret = vmm_x86_write_bios(m->parts.mem);
+	}
 	if (ret == 0 && plan->boot == X86_BOOT_LINUX64) {
 		ret = vmm_x86_write_tables(m->parts.mem);
 	}

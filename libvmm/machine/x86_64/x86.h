@@ -141,6 +141,8 @@ int vmm_x86_cpuid_for(const struct kvm_cpuid2 *supported, unsigned index, unsign
 
 /* boot.c: page tables and descriptor table for the 64-bit entry. */
 int vmm_x86_write_tables(struct vmm_mem *mem);
+/* boot.c: the instructions that a system finds when it jumps to the BIOS in order to reboot. */
+int vmm_x86_write_bios(struct vmm_mem *mem);
 
 /* ---- power management device ---- */
 
