@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 #include "cli.h"
 
+#include <errno.h>
 #include <getopt.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define OPTIONS_MAX 12
 
@@ -54,6 +58,35 @@ int cli_options(int argc, char **argv, const char *help, const struct cli_option
 		}
 	}
 	return CLI_GO_ON;
+}
+
+int cli_ready_fd(const char *command, const char *text, int *fd)
+{
+	char *end;
+	long value;
+
+	errno = 0;
+	value = strtol(text, &end, 10);
+	if (errno != 0 || end == text || *end != '\0' || value < 0 || value > INT_MAX) {
+		return cli_usage(command, "--ready-fd '%s': not a descriptor", text);
+	}
+	*fd = (int)value;
+	return CLI_GO_ON;
+}
+
+int cli_tell_ready(const char *command, int fd)
+{
+	struct vmm_error err = {0};
+
+	if (fd < 0) {
+		return EXIT_OK;
+	}
+	if (write(fd, "\n", 1) != 1) {
+		(void)vmm_error_wrap(&err, -errno, "--ready-fd %d", fd);
+		return cli_fail(command, &err);
+	}
+	(void)close(fd);
+	return EXIT_OK;
 }
 
 int cli_options_with_roots(int argc, char **argv, const char *help,

@@ -42,6 +42,11 @@ int cli_options(int argc, char **argv, const char *help, const struct cli_option
 int cli_options_with_roots(int argc, char **argv, const char *help,
 			   const struct cli_option *options, struct instance_roots *roots);
 
+/* --ready-fd N: CLI_GO_ON with the number in *fd, or the status of a usage error. */
+int cli_ready_fd(const char *command, const char *text, int *fd);
+/* Writes a newline to fd and closes it; nothing for -1. EXIT_OK, or EXIT_FAILED and said. */
+int cli_tell_ready(const char *command, int fd);
+
 int cmd_console(int argc, char **argv);
 int cmd_info(int argc, char **argv);
 int cmd_list(int argc, char **argv);

@@ -96,6 +96,14 @@ static enum instance_state state_from_words(const char *words)
 	return strcmp(words, "Paused") == 0 ? INSTANCE_PAUSED : INSTANCE_OFF;
 }
 
+static bool is_complete(const struct instance_roots *roots, const char *name)
+{
+	char path[PATH_MAX];
+	struct stat st;
+
+	return instance_path(roots, name, "config", path, NULL) == 0 && lstat(path, &st) == 0;
+}
+
 enum instance_state instance_state(const struct instance_roots *roots, const char *name)
 {
 	enum instance_state state = INSTANCE_SILENT;
@@ -119,7 +127,10 @@ enum instance_state instance_state(const struct instance_roots *roots, const cha
 	if (json_is_string(json_object_get(info, "state"))) {
 		state = state_from_words(json_string_value(json_object_get(info, "state")));
 	} else if (response.code == 404) {
-		state = INSTANCE_OFF; /* a VMM without a VM yet */
+		state = INSTANCE_UNFINISHED;
+	}
+	if (state == INSTANCE_OFF && !is_complete(roots, name)) {
+		state = INSTANCE_UNFINISHED;
 	}
 	json_decref(info);
 	api_response_finish(&response);
@@ -171,151 +182,28 @@ int instance_provider(const struct instance_roots *roots, const char *name, char
 	return 0;
 }
 
-/* ---- off and away ---- */
+/* ---- all of them ---- */
 
-static void sleep_ms(int ms)
+/* A VM directory has a kernel under one of two names; a runtime directory may lack its socket. */
+static bool has_any(const char *root, const char *name, const char *const *files)
 {
-	struct timespec ts = {.tv_sec = ms / 1000, .tv_nsec = (long)(ms % 1000) * 1000000L};
+	char path[PATH_MAX + NAME_MAX];
 
-	(void)nanosleep(&ts, NULL);
-}
-
-int instance_boot(const struct instance_roots *roots, const char *name, struct vmm_error *err)
-{
-	char socket[PATH_MAX];
-	int ret = instance_path(roots, name, "vmm", socket, err);
-
-	if (ret < 0 || instance_state(roots, name) == INSTANCE_RUNNING) {
-		return ret;
-	}
-	return api_call(socket, "PUT", "vm.boot", NULL, NULL, 0, NULL, err);
-}
-
-/* Whether the guest went off by itself within grace_ms after the power button. */
-static bool goes_off(const struct instance_roots *roots, const char *name, const char *socket,
-		     int grace_ms)
-{
-	if (grace_ms <= 0 ||
-	    api_call(socket, "PUT", "vm.power-button", NULL, NULL, 0, NULL, NULL) < 0) {
-		return false;
-	}
-	for (int waited = 0; waited < grace_ms; waited += POLL_STEP_MS) {
-		enum instance_state state = instance_state(roots, name);
-
-		if (state == INSTANCE_OFF || state == INSTANCE_ABSENT) {
+	for (; *files; files++) {
+		(void)snprintf(path, sizeof(path), "%s/%s/%s", root, name, *files);
+		if (access(path, F_OK) == 0) {
 			return true;
 		}
-		sleep_ms(POLL_STEP_MS);
 	}
 	return false;
 }
-
-int instance_shutdown(const struct instance_roots *roots, const char *name, int grace_ms,
-		      struct vmm_error *err)
-{
-	enum instance_state state = instance_state(roots, name);
-	char socket[PATH_MAX];
-	int ret = instance_path(roots, name, "vmm", socket, err);
-
-	if (ret < 0 || state == INSTANCE_OFF || state == INSTANCE_ABSENT) {
-		return ret;
-	}
-	if (state == INSTANCE_SILENT) {
-		return vmm_error_set(err, -ETIMEDOUT, "VM '%s': its VMM does not answer", name);
-	}
-	if (state == INSTANCE_RUNNING && goes_off(roots, name, socket, grace_ms)) {
-		return 0;
-	}
-	ret = api_call(socket, "PUT", "vm.shutdown", NULL, NULL, 0, NULL, err);
-	/* It may have gone off by itself in the last moment. */
-	return ret < 0 && instance_state(roots, name) == INSTANCE_OFF ? 0 : ret;
-}
-
-/* Waits until the process has ended; false when the time was up. */
-static bool gone(int pidfd, int timeout_ms)
-{
-	struct pollfd pfd = {.fd = pidfd, .events = POLLIN};
-
-	return poll(&pfd, 1, timeout_ms) == 1;
-}
-
-static int open_pidfd(pid_t pid)
-{
-	return pid > 0 ? (int)syscall(SYS_pidfd_open, pid, 0) : -1;
-}
-
-/* By request, by SIGTERM, by SIGKILL: each with its time. */
-static void end_process(const char *socket, pid_t pid)
-{
-	int pidfd = open_pidfd(pid);
-
-	if (pidfd < 0) {
-		return;
-	}
-	(void)api_request(socket, "PUT", "vmm.shutdown", NULL, NULL, 0, INFO_TIMEOUT_MS,
-			  &(struct api_response){0}, NULL);
-	if (!gone(pidfd, END_WAIT_MS)) {
-		(void)syscall(SYS_pidfd_send_signal, pidfd, SIGTERM, NULL, 0);
-	}
-	if (!gone(pidfd, END_WAIT_MS)) {
-		(void)syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0);
-		(void)gone(pidfd, END_WAIT_MS);
-	}
-	(void)close(pidfd);
-}
-
-/* A provider that is off forgets the interface; one that runs loses it with the tap. */
-static void leave_provider(const struct instance_roots *roots, const char *name, pid_t pid)
-{
-	char provider[NAME_MAX + 1];
-	struct network_names names;
-	char socket[PATH_MAX];
-	json_t *body;
-
-	if (instance_provider(roots, name, provider) < 0 || provider[0] == '\0' ||
-	    instance_state(roots, provider) != INSTANCE_OFF ||
-	    instance_path(roots, provider, "vmm", socket, NULL) < 0) {
-		return;
-	}
-	network_names(pid, &names);
-	body = json_pack("{s:s}", "id", names.router_tap);
-	if (body) {
-		(void)api_call(socket, "PUT", "vm.remove-device", body, NULL, 0, NULL, NULL);
-		json_decref(body);
-	}
-}
-
-int instance_end(const struct instance_roots *roots, const char *name, struct vmm_error *err)
-{
-	pid_t pid = instance_pid(roots, name);
-	char socket[PATH_MAX];
-	int lock;
-	int ret = instance_path(roots, name, "vmm", socket, err);
-
-	if (ret < 0 || access(socket, F_OK) != 0) {
-		return ret;
-	}
-	leave_provider(roots, name, pid);
-	end_process(socket, pid);
-	/* The watcher cleans up and lets go of the lock; if it was killed, that falls to this
-	 * process. */
-	lock = instance_lock(roots, name, END_WAIT_MS, err);
-	if (lock < 0) {
-		return lock == -ENOENT ? 0 : lock;
-	}
-	instance_clean_up(roots, name, true);
-	(void)close(lock);
-	return 0;
-}
-
-/* ---- all of them ---- */
 
 static int is_vm_name(const struct dirent *entry)
 {
 	return vm_name_check(entry->d_name, NULL) == 0;
 }
 
-static int each(const char *root, const char *required, instance_name_fn fn, void *ctx)
+static int each(const char *root, const char *const *files, instance_name_fn fn, void *ctx)
 {
 	struct dirent **entries;
 	int count = scandir(root, &entries, is_vm_name, alphasort);
@@ -325,10 +213,7 @@ static int each(const char *root, const char *required, instance_name_fn fn, voi
 		return errno == ENOENT ? 0 : -errno;
 	}
 	for (int i = 0; i < count; i++) {
-		char path[PATH_MAX + NAME_MAX];
-
-		(void)snprintf(path, sizeof(path), "%s/%s/%s", root, entries[i]->d_name, required);
-		if (ret == 0 && access(path, F_OK) == 0) {
+		if (ret == 0 && has_any(root, entries[i]->d_name, files)) {
 			ret = fn(ctx, entries[i]->d_name);
 		}
 		free(entries[i]);
@@ -339,10 +224,21 @@ static int each(const char *root, const char *required, instance_name_fn fn, voi
 
 int instance_each_configured(const struct instance_roots *roots, instance_name_fn fn, void *ctx)
 {
-	return each(roots->vms, "vmlinux", fn, ctx);
+	static const char *const kernels[] = {"vmlinux", "vmlinuz", NULL};
+
+	return each(roots->vms, kernels, fn, ctx);
 }
 
 int instance_each_live(const struct instance_roots *roots, instance_name_fn fn, void *ctx)
 {
-	return each(roots->run, "vmm", fn, ctx);
+	static const char *const sockets[] = {"vmm", NULL};
+
+	return each(roots->run, sockets, fn, ctx);
+}
+
+int instance_each_left(const struct instance_roots *roots, instance_name_fn fn, void *ctx)
+{
+	static const char *const all[] = {"", NULL};
+
+	return each(roots->run, all, fn, ctx);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* vmm-cli list: which VMs there are and what they do, in words. */
+#include <dirent.h>
 #include <errno.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -10,6 +11,7 @@
 
 #include "api/client.h"
 #include "cli.h"
+#include "config/config.h"
 #include "instance.h"
 
 #define MIB (UINT64_C(1) << 20)
@@ -33,6 +35,8 @@ static const char *state_words(enum instance_state state)
 		return "off, ready to start";
 	case INSTANCE_SILENT:
 		return "not answering";
+	case INSTANCE_UNFINISHED:
+		return "being prepared";
 	case INSTANCE_ABSENT:
 		break;
 	}
@@ -57,6 +61,16 @@ static void print_size(const struct instance_roots *roots, const char *name)
 			     json_object_get(json_object_get(config, "memory"), "size")) /
 		     MIB));
 	json_decref(info);
+}
+
+/* A VMM that failed has left its log. */
+static void print_failure(const struct instance_roots *roots, const char *name)
+{
+	char log[PATH_MAX];
+
+	if (instance_path(roots, name, "log", log, NULL) == 0 && access(log, F_OK) == 0) {
+		printf(", its VMM failed: see %s", log);
+	}
 }
 
 static int print_client(void *ctx, const char *name)
@@ -84,6 +98,9 @@ static int print_vm(void *ctx, const char *name)
 		list->running++;
 		print_size(&list->roots, name);
 	}
+	if (state == INSTANCE_ABSENT) {
+		print_failure(&list->roots, name);
+	}
 	if (instance_provider(&list->roots, name, provider) == 0 && provider[0] != '\0') {
 		printf(", network through %s", provider);
 	}
@@ -100,8 +117,29 @@ static int print_orphan(void *ctx, const char *name)
 	struct list *list = ctx;
 	char path[PATH_MAX + NAME_MAX];
 
-	(void)snprintf(path, sizeof(path), "%s/%s/vmlinux", list->roots.vms, name);
+	(void)snprintf(path, sizeof(path), "%s/%s", list->roots.vms, name);
 	return access(path, F_OK) == 0 ? 0 : print_vm(ctx, name);
+}
+
+/* Directories that would be VMs under another name. */
+static void warn_of_names(const struct instance_roots *roots)
+{
+	const struct dirent *entry;
+	DIR *dir = opendir(roots->vms);
+
+	while (dir && (entry = readdir(dir)) != NULL) {
+		char path[PATH_MAX + NAME_MAX + 16];
+		struct vmm_error err = {0};
+
+		(void)snprintf(path, sizeof(path), "%s/%s/vmlinux", roots->vms, entry->d_name);
+		if (entry->d_name[0] != '.' && access(path, F_OK) == 0 &&
+		    vm_name_check(entry->d_name, &err) < 0) {
+			fprintf(stderr, "vmm-cli list: left out: %s\n", err.message);
+		}
+	}
+	if (dir) {
+		(void)closedir(dir);
+	}
 }
 
 static const char help[] = "usage: vmm-cli list [--vms DIR] [--run-dir DIR]\n"
@@ -123,6 +161,7 @@ int cmd_list(int argc, char **argv)
 	}
 	(void)instance_each_configured(&list.roots, print_vm, &list);
 	(void)instance_each_live(&list.roots, print_orphan, &list);
+	warn_of_names(&list.roots);
 	if (list.vms == 0) {
 		printf("no VMs in %s\n", list.roots.vms);
 	} else {

@@ -56,7 +56,7 @@ static int open_control(void)
 }
 
 /* One ioctl on a socket of its own; 0 or a negative errno. */
-static int control(unsigned long request, void *arg)
+static int control(unsigned request, void *arg)
 {
 	int fd = open_control();
 	int ret = 0;

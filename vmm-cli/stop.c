@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "cli.h"
@@ -14,130 +15,181 @@
 
 #define GRACE_DEFAULT_MS 10000
 #define GRACE_MAX_S      3600
-#define NAMES_MAX        256
 
-/* The VMs that have a VMM, and which of them are connected, by way of their networks, to a guest
- * that runs. */
-struct live {
-	struct instance_roots roots;
-	size_t count;
-	struct {
-		char name[VM_NAME_MAX + 1];
-		char provider[NAME_MAX + 1];
-		bool needed;
-	} vm[NAMES_MAX];
+/* A VM whose guest is to be switched off. */
+struct target {
+	char name[NAME_MAX + 1];
+	bool provider; /* uses nobody's network, others may use its */
 };
 
-static int add_live(void *ctx, const char *name)
-{
-	struct live *live = ctx;
-	enum instance_state state = instance_state(&live->roots, name);
-
-	if (live->count == NAMES_MAX) {
-		return -ENOSPC;
-	}
-	(void)snprintf(live->vm[live->count].name, sizeof(live->vm[0].name), "%s", name);
-	(void)instance_provider(&live->roots, name, live->vm[live->count].provider);
-	live->vm[live->count].needed = state != INSTANCE_OFF && state != INSTANCE_ABSENT;
-	live->count++;
-	return 0;
-}
-
-static bool connected(const struct live *live, size_t a, size_t b)
-{
-	return strcmp(live->vm[a].provider, live->vm[b].name) == 0 ||
-	       strcmp(live->vm[b].provider, live->vm[a].name) == 0;
-}
-
-/* Spreads "needed" along the networks until nothing changes. */
-static void spread(struct live *live)
-{
-	bool changed = true;
-
-	while (changed) {
-		changed = false;
-		for (size_t a = 0; a < live->count; a++) {
-			for (size_t b = 0; b < live->count; b++) {
-				if (live->vm[a].needed && !live->vm[b].needed &&
-				    connected(live, a, b)) {
-					live->vm[b].needed = true;
-					changed = true;
-				}
-			}
-		}
-	}
-}
-
-static int end_unneeded(struct live *live, struct vmm_error *err)
-{
-	int result = 0;
-
-	live->count = 0;
-	(void)instance_each_live(&live->roots, add_live, live);
-	spread(live);
-	/* Clients before providers, so that no provider is asked to forget what is gone. */
-	for (int clients = 1; clients >= 0; clients--) {
-		for (size_t i = 0; i < live->count; i++) {
-			bool is_client = live->vm[i].provider[0] != '\0';
-			int ret;
-
-			if (live->vm[i].needed || is_client != (clients == 1)) {
-				continue;
-			}
-			ret = instance_end(&live->roots, live->vm[i].name, err);
-			result = ret < 0 ? ret : result;
-		}
-	}
-	return result;
-}
-
 struct stop {
-	struct live *live;
+	struct instance_roots roots;
 	int grace_ms;
+	struct target *targets;
+	size_t count;
+	bool silent_ones;
 	int status;
 };
 
-static int stop_one(void *ctx, const char *name)
+static int add_target(void *ctx, const char *name)
+{
+	enum instance_state state = instance_state(&((struct stop *)ctx)->roots, name);
+	char provider[NAME_MAX + 1];
+	struct stop *stop = ctx;
+	struct target *grown;
+
+	if (state == INSTANCE_SILENT) {
+		stop->silent_ones = true;
+	}
+	if (state != INSTANCE_RUNNING && state != INSTANCE_PAUSED) {
+		return 0;
+	}
+	grown = realloc(stop->targets, (stop->count + 1) * sizeof(*grown));
+	if (!grown) {
+		return -ENOMEM;
+	}
+	stop->targets = grown;
+	(void)snprintf(grown[stop->count].name, sizeof(grown->name), "%s", name);
+	(void)instance_provider(&stop->roots, name, provider);
+	grown[stop->count].provider = provider[0] == '\0';
+	stop->count++;
+	return 0;
+}
+
+static int64_t now_ms(void)
+{
+	struct timespec ts;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+static void wait_off(struct stop *stop, const char *name, int64_t deadline)
+{
+	struct vmm_error err = {0};
+	int64_t left = deadline - now_ms();
+	int ret = instance_shutdown(&stop->roots, name, left > 0 ? (int)left : 0, &err);
+
+	if (ret == 0) {
+		printf("%s: stopped\n", name);
+	} else if (ret == -ETIMEDOUT) {
+		stop->silent_ones = true;
+	} else {
+		stop->status = cli_fail("stop", &err);
+	}
+}
+
+/* All buttons are pressed before the first guest is waited for, clients' before providers'. */
+static void switch_off(struct stop *stop)
+{
+	for (int providers = 0; providers < 2; providers++) {
+		int64_t deadline = now_ms() + stop->grace_ms;
+
+		for (size_t i = 0; i < stop->count; i++) {
+			if (stop->targets[i].provider == (providers == 1) && stop->grace_ms > 0) {
+				(void)instance_press(&stop->roots, stop->targets[i].name, NULL);
+			}
+		}
+		for (size_t i = 0; i < stop->count; i++) {
+			if (stop->targets[i].provider == (providers == 1)) {
+				wait_off(stop, stop->targets[i].name, deadline);
+			}
+		}
+	}
+}
+
+static int end_if_silent(void *ctx, const char *name)
 {
 	struct stop *stop = ctx;
 	struct vmm_error err = {0};
-	enum instance_state before = instance_state(&stop->live->roots, name);
 
-	if (before == INSTANCE_ABSENT || before == INSTANCE_OFF) {
+	if (instance_state(&stop->roots, name) != INSTANCE_SILENT) {
 		return 0;
 	}
-	if (before == INSTANCE_SILENT) {
-		fprintf(stderr, "vmm-cli stop: VM '%s': its VMM does not answer and is killed\n",
-			name);
-		if (instance_end(&stop->live->roots, name, &err) < 0) {
-			stop->status = cli_fail("stop", &err);
-		}
-	} else if (instance_shutdown(&stop->live->roots, name, stop->grace_ms, &err) < 0) {
+	fprintf(stderr, "vmm-cli stop: VM '%s': its VMM does not answer and is killed\n", name);
+	if (instance_end(&stop->roots, name, &err) < 0) {
 		stop->status = cli_fail("stop", &err);
-	} else {
-		printf("%s: stopped\n", name);
 	}
 	return 0;
 }
 
-static void stop_named(struct stop *stop, const char *name)
+/* The names of the command line, or all that have a VMM. */
+struct names {
+	char **list;
+	int count; /* 0: all */
+};
+
+static void each(const struct names *names, instance_name_fn fn, struct stop *stop)
+{
+	int ret = names->count == 0 ? instance_each_live(&stop->roots, fn, stop) : 0;
+
+	for (int i = 0; ret == 0 && i < names->count; i++) {
+		ret = fn(stop, names->list[i]);
+	}
+	if (ret < 0) {
+		struct vmm_error err = {0};
+
+		(void)vmm_error_wrap(&err, ret, "runtime directory '%s'", stop->roots.run);
+		stop->status = cli_fail("stop", &err);
+	}
+}
+
+static bool is_known(const struct stop *stop, const char *name)
 {
 	char path[PATH_MAX + NAME_MAX];
 	struct vmm_error err = {0};
 
 	if (vm_name_check(name, &err) < 0) {
+		(void)cli_fail("stop", &err);
+		return false;
+	}
+	(void)snprintf(path, sizeof(path), "%s/%s", stop->roots.vms, name);
+	if (instance_state(&stop->roots, name) != INSTANCE_ABSENT) {
+		return true;
+	}
+	if (access(path, F_OK) != 0) {
+		(void)vmm_error_wrap(&err, -errno, "no VM '%s': '%s'", name, path);
+		(void)cli_fail("stop", &err);
+		return false;
+	}
+	printf("%s: does not run\n", name);
+	return true;
+}
+
+/* Takes out of names what there is not. */
+static void check_names(struct names *names, struct stop *stop)
+{
+	int kept = 0;
+
+	for (int i = 0; i < names->count; i++) {
+		if (is_known(stop, names->list[i])) {
+			names->list[kept++] = names->list[i];
+		} else {
+			stop->status = EXIT_FAILED;
+		}
+	}
+	names->count = kept;
+}
+
+static void clean_up(const struct names *names, struct stop *stop, bool all)
+{
+	struct vmm_error err = {0};
+	int lock = instance_roots_lock(&stop->roots, false, &err);
+
+	if (lock == -ENOENT) {
+		return; /* the last watcher took it away, or nothing ever ran */
+	}
+	if (lock < 0) {
 		stop->status = cli_fail("stop", &err);
 		return;
 	}
-	(void)snprintf(path, sizeof(path), "%s/%s", stop->live->roots.vms, name);
-	if (instance_state(&stop->live->roots, name) != INSTANCE_ABSENT) {
-		(void)stop_one(stop, name);
-	} else if (access(path, F_OK) == 0) {
-		printf("%s: does not run\n", name);
-	} else {
-		(void)vmm_error_set(&err, -ENOENT, "no VM '%s': there is no '%s'", name, path);
+	if (stop->silent_ones) {
+		each(names, end_if_silent, stop);
+	}
+	if (instance_sweep(&stop->roots, all, &err) < 0) {
 		stop->status = cli_fail("stop", &err);
 	}
+	instance_roots_unlock(&stop->roots, lock);
 }
 
 static const char help[] =
@@ -152,7 +204,6 @@ static const char help[] =
 
 int cmd_stop(int argc, char **argv)
 {
-	static struct live live;
 	const char *grace = NULL;
 	bool all = false;
 	const struct cli_option options[] = {
@@ -160,15 +211,14 @@ int cmd_stop(int argc, char **argv)
 		{.name = "all", .flag = &all},
 		{.name = NULL},
 	};
-	struct stop stop = {.live = &live, .grace_ms = GRACE_DEFAULT_MS};
-	struct vmm_error err = {0};
+	struct stop stop = {.grace_ms = GRACE_DEFAULT_MS};
+	struct names names;
 	uint64_t seconds;
+	int status = cli_options_with_roots(argc, argv, help, options, &stop.roots);
 
-	stop.status = cli_options_with_roots(argc, argv, help, options, &live.roots);
-	if (stop.status != CLI_GO_ON) {
-		return stop.status;
+	if (status != CLI_GO_ON) {
+		return status;
 	}
-	stop.status = EXIT_OK;
 	if (grace) {
 		if (vm_size_parse(&seconds, grace) < 0 || seconds > GRACE_MAX_S) {
 			return cli_usage("stop", "--grace '%s': not a number of seconds", grace);
@@ -179,14 +229,13 @@ int cmd_stop(int argc, char **argv)
 		return cli_usage("stop", "either --all or the names of VMs");
 	}
 	(void)setvbuf(stdout, NULL, _IOLBF, 0);
-	if (all) {
-		(void)instance_each_live(&live.roots, stop_one, &stop);
+	names = (struct names){&argv[optind], argc - optind};
+	check_names(&names, &stop);
+	if (all || names.count > 0) {
+		each(&names, add_target, &stop);
+		switch_off(&stop);
+		clean_up(&names, &stop, all);
 	}
-	for (int i = optind; i < argc; i++) {
-		stop_named(&stop, argv[i]);
-	}
-	if (end_unneeded(&live, &err) < 0) {
-		stop.status = cli_fail("stop", &err);
-	}
+	free(stop.targets);
 	return stop.status;
 }
