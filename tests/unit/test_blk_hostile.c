@@ -315,6 +315,24 @@ START_TEST(blk_bad_segments_have_no_effect)
 }
 END_TEST
 
+START_TEST(blk_segments_longer_than_advertised_are_refused)
+{
+	static const uint32_t types[] = {BLK_T_DISCARD, BLK_T_WRITE_ZEROES};
+	struct straw straw;
+	struct blkfix fix = {0};
+
+	straw_init(&straw);
+	straw.base.capacity = UINT64_C(8) << 30;
+	blkfix_start_disk(&fix, &straw.base, NULL);
+	for (unsigned i = 0; i < 2; i++) {
+		ck_assert_uint_eq(blkfix_segment(&fix, types[i], 0, 1u << 21, 0), BLK_S_OK);
+		ck_assert_uint_eq(blkfix_segment(&fix, types[i], 0, (1u << 21) + 1, 0),
+				  BLK_S_IOERR);
+	}
+	blkfix_finish(&fix);
+}
+END_TEST
+
 START_TEST(blk_hundred_thousand_segments_are_refused_at_once)
 {
 	struct straw straw;
@@ -567,6 +585,7 @@ SUITE_MAIN("blk_hostile", blk_read_only_disk_is_never_written, blk_edges_of_the_
 	   blk_more_segments_than_advertised_are_refused,
 	   blk_write_zeroes_and_discard_change_their_range_only,
 	   blk_several_segments_are_all_or_nothing, blk_bad_segments_have_no_effect,
+	   blk_segments_longer_than_advertised_are_refused,
 	   blk_hundred_thousand_segments_are_refused_at_once,
 	   blk_unmap_is_passed_on_for_write_zeroes_only,
 	   blk_writes_of_a_driver_without_flush_are_stable,

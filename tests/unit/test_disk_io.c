@@ -17,6 +17,7 @@
 
 #include <linux/io_uring.h>
 
+#include "../../devices/backend/disk_priv.h"
 #include "test_disk_fix.h"
 
 static const enum vmm_disk_engine engines[] = {VMM_DISK_SYNC, VMM_DISK_AUTO};
@@ -220,6 +221,38 @@ START_TEST(disk_request_may_be_submitted_again_from_done)
 		let_go(disk);
 		tear_down(&p);
 	}
+}
+END_TEST
+
+START_TEST(disk_flushes_in_the_ring_go_one_by_one)
+{
+	struct waiter w = {0};
+	struct vmm_disk_request first = {.op = VMM_DISK_FLUSH, .done = on_done, .ctx = &w};
+	struct vmm_disk_request second = first;
+	struct file_disk *inside;
+	struct vmm_disk *disk;
+	struct place p;
+
+	set_up(&p);
+	disk = attached(&p, p.image, VMM_DISK_AUTO, false);
+	if (vmm_disk_get_engine(disk) == VMM_DISK_URING) {
+		inside = (struct file_disk *)disk;
+		/* As if a flush were in the kernel. */
+		inside->sync_running = true;
+		disk->ops->submit(disk, &first);
+		disk->ops->commit(disk);
+		ck_assert_ptr_eq(inside->sync_waiting.head, &first);
+		ck_assert_int_ge(vmm_loop_dispatch(p.loop, 5), 0);
+		ck_assert_uint_eq(w.done, 0);
+		/* The next to end makes way for it. */
+		inside->sync_running = false;
+		disk->ops->submit(disk, &second);
+		disk->ops->commit(disk);
+		wait_for(&p, &w, 2);
+		ck_assert_int_eq(w.result, 0);
+	}
+	let_go(disk);
+	tear_down(&p);
 }
 END_TEST
 
@@ -459,5 +492,6 @@ SUITE_MAIN("disk_io", disk_engine_is_io_uring_where_the_kernel_has_it,
 	   disk_that_was_truncated_gives_errors, disk_zeroes_discards_and_flushes_work,
 	   disk_more_requests_than_the_ring_holds_all_end,
 	   disk_request_may_be_submitted_again_from_done, disk_turn_ends_before_others_starve,
-	   disk_detach_forgets_requests, disk_write_over_the_file_size_limit_is_an_error,
+	   disk_flushes_in_the_ring_go_one_by_one, disk_detach_forgets_requests,
+	   disk_write_over_the_file_size_limit_is_an_error,
 	   disk_on_a_full_file_system_gives_errors_and_recovers, disk_block_device_is_a_disk)

@@ -288,6 +288,24 @@ START_TEST(steps_are_bounded_in_bytes_and_buffers)
 }
 END_TEST
 
+START_TEST(steps_ranges_that_wrap_never_reach_the_kernel)
+{
+	static const uint64_t ranges[][2] = {{512, UINT64_MAX}, {512, UINT64_MAX - 511},
+					     {UINT64_MAX, 1},   {CAPACITY, 1},
+					     {CAPACITY + 1, 0}, {1, CAPACITY}};
+	unsigned steps;
+
+	for (unsigned i = 0; i < sizeof(ranges) / sizeof(ranges[0]); i++) {
+		struct file_disk disk = new_disk();
+		struct vmm_disk_request req = {
+			.op = VMM_DISK_DISCARD, .offset = ranges[i][0], .len = ranges[i][1]};
+
+		ck_assert_int_eq(run(&disk, &req, 0, &steps), -EINVAL);
+		ck_assert_uint_eq(steps, 0);
+	}
+}
+END_TEST
+
 START_TEST(steps_unknown_requests_are_refused)
 {
 	struct file_disk disk = new_disk();
@@ -305,4 +323,4 @@ SUITE_MAIN("disk_steps", steps_short_transfers_go_on_where_they_stopped,
 	   steps_write_through_is_data_and_then_a_flush,
 	   steps_zeroes_fall_back_to_what_the_file_system_can,
 	   steps_zeroes_without_unmap_keep_their_storage, steps_are_bounded_in_bytes_and_buffers,
-	   steps_unknown_requests_are_refused)
+	   steps_ranges_that_wrap_never_reach_the_kernel, steps_unknown_requests_are_refused)
