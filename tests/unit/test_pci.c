@@ -161,7 +161,8 @@ START_TEST(host_bridge_is_found_by_ecam_and_by_ports)
 	ck_assert_uint_eq(pcifix_config_read(&fix, 0, 0x0e, 1), 0); /* type 0, one function */
 	/* Nothing else on the bus, in no function, and no wrap-around at its end. */
 	for (unsigned devfn = 1; devfn < 256; devfn++) {
-		ck_assert_uint_eq(pcifix_read(&fix, FIX_ECAM + devfn * 0x1000u, 4), 0xffffffff);
+		ck_assert_uint_eq(pcifix_read(&fix, FIX_ECAM + devfn * UINT64_C(0x1000), 4),
+				  0xffffffff);
 	}
 	ck_assert_ptr_null(vmm_pci_host_function(fix.host, VMM_PCI_SLOTS));
 	/* How Linux looks for configuration mechanism 1. */
@@ -252,7 +253,7 @@ START_TEST(host_place_takes_the_lower_window_when_there_is_no_other)
 	struct probe *p;
 
 	pcifix_init(&fix, false);
-	p = add_probe(&fix);
+	(void)add_probe(&fix);
 	ck_assert_uint_eq(pcifix_bar(&fix, 1, 0), FIX_MMIO32);
 	ck_assert_uint_eq(pcifix_bar(&fix, 1, 2), FIX_MMIO32 + PROBE_BAR0);
 	/* The next one is aligned to its size, behind a gap. */

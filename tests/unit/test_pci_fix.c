@@ -216,13 +216,13 @@ void pcifix_write(struct pcifix *fix, uint64_t gpa, unsigned len, uint64_t value
 
 uint32_t pcifix_config_read(struct pcifix *fix, unsigned slot, unsigned offset, unsigned len)
 {
-	return (uint32_t)pcifix_read(fix, FIX_ECAM + slot * 0x8000u + offset, len);
+	return (uint32_t)pcifix_read(fix, FIX_ECAM + slot * UINT64_C(0x8000) + offset, len);
 }
 
 void pcifix_config_write(struct pcifix *fix, unsigned slot, unsigned offset, unsigned len,
 			 uint32_t value)
 {
-	pcifix_write(fix, FIX_ECAM + slot * 0x8000u + offset, len, value);
+	pcifix_write(fix, FIX_ECAM + slot * UINT64_C(0x8000) + offset, len, value);
 }
 
 uint32_t pcifix_in(struct pcifix *fix, unsigned port, unsigned len)

@@ -150,7 +150,7 @@ START_TEST(virtio_pci_identity_and_capabilities)
 	ck_assert_uint_eq(pcifix_config_read(&fix.pci, 1, 0x3d, 1), 0); /* no INTx */
 	/* T10: a power of two, and room for the last queue. */
 	ck_assert_uint_eq(fix.notify_multiplier, 4);
-	ck_assert_uint_ge(fix.notify_length, TOY_QUEUES * 4);
+	ck_assert_uint_ge(fix.notify_length, UINT64_C(4) * TOY_QUEUES);
 	ck_assert_uint_ge(fix.notify_length, (VMM_VIRTIO_QUEUES_MAX - 1) * 4 + 2);
 	/* T12: a vector for each queue and one for the configuration. */
 	ck_assert_uint_eq(pcifix_config_read(&fix.pci, 1, fix.msix_cap + 2, 2), TOY_QUEUES);

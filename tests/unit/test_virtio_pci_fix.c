@@ -132,7 +132,8 @@ static void probe_cap(struct vpcifix *fix, unsigned at)
 		fix->window = at;
 		return;
 	default:
-		FIX_REQUIRE(!"capability of an unknown type");
+		/* No such type of capability. */
+		FIX_REQUIRE(false);
 	}
 	FIX_REQUIRE(offset % 4 == 0);
 	FIX_REQUIRE(offset + length <= 0x8000);
@@ -203,7 +204,7 @@ static void setup_queue(struct vpcifix *fix, unsigned queue)
 {
 	struct ring *r = &fix->rings[queue];
 
-	r->desc = memfix_gpa(&fix->mem, memfix_alloc(&fix->mem, 16 * TOY_QUEUE_SIZE, 16));
+	r->desc = memfix_gpa(&fix->mem, memfix_alloc(&fix->mem, (size_t)16 * TOY_QUEUE_SIZE, 16));
 	r->driver = memfix_gpa(&fix->mem, memfix_alloc(&fix->mem, 6 + 2 * TOY_QUEUE_SIZE, 2));
 	r->device = memfix_gpa(&fix->mem, memfix_alloc(&fix->mem, 6 + 8 * TOY_QUEUE_SIZE, 4));
 	r->next = 0;

@@ -331,7 +331,7 @@ START_TEST(msix_more_vectors_than_one_word)
 	ck_assert_uint_eq(vmm_pci_msix_pba_read(m, UINT64_MAX - 7, 8), 0);
 	ck_assert_uint_eq(vmm_pci_msix_pba_read(m, 4, 8), UINT64_MAX);
 	ck_assert_uint_eq(vmm_pci_msix_table_read(m, UINT64_MAX - 7, 8), 0);
-	ck_assert_uint_eq(vmm_pci_msix_table_read(m, 67 * 16, 8), 0);
+	ck_assert_uint_eq(vmm_pci_msix_table_read(m, UINT64_C(67) * 16, 8), 0);
 	vmm_pci_msix_destroy(m);
 	vmm_pci_msix_destroy(NULL);
 	pcifix_finish(&pci);
