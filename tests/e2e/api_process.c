@@ -163,6 +163,14 @@ static void create(const char *cmdline)
 	ck_assert_msg(ret == 0, "vm.create: %s", err.message);
 }
 
+static void add(const char *endpoint, json_t *body, const int *fd)
+{
+	int ret = api_call(sock_path, "PUT", endpoint, body, fd, fd ? 1 : 0, NULL, &err);
+
+	json_decref(body);
+	ck_assert_msg(ret == 0, "%s: %s", endpoint, err.message);
+}
+
 /* How often the guest has said that it is up. */
 static unsigned ups(void)
 {
@@ -323,6 +331,42 @@ START_TEST(api_signals_end_a_running_vm_with_0)
 }
 END_TEST
 
+START_TEST(api_no_shutdown_keeps_the_process_for_another_boot)
+{
+	char target[128];
+
+	make_dir();
+	(void)snprintf(target, sizeof(target), "path=%s", sock_path);
+	start(target, "--no-shutdown");
+	for (int i = 0; i < WAIT_MS / 10 &&
+			api_call(sock_path, "GET", "vmm.ping", NULL, NULL, 0, NULL, &err) < 0;
+	     i++) {
+		nap();
+	}
+	create("off");
+	for (unsigned i = 1; i <= 3; i++) {
+		const char *state = "Running";
+		json_t *json = NULL;
+
+		call("vm.boot");
+		wait_ups(i);
+		call("vm.power-button");
+		for (int tries = 0; tries < WAIT_MS / 10 && strcmp(state, "Running") == 0;
+		     tries++) {
+			nap();
+			json_decref(json);
+			json = info();
+			state = json_string_value(json_object_get(json, "state"));
+		}
+		ck_assert_str_eq(state, "Created");
+		json_decref(json);
+	}
+	call("vmm.shutdown");
+	ck_assert_int_eq(wait_end(), 0);
+	drop_dir();
+}
+END_TEST
+
 START_TEST(api_socket_of_a_killed_vmm_is_replaced)
 {
 	make_dir();
@@ -431,26 +475,66 @@ START_TEST(api_bad_input_gets_an_error_and_loses_nothing)
 		call("vm.delete");
 	}
 	create("off");
-	{
-		json_t *disk = json_pack("{s:s,s:b}", "path", dir, "readonly", 1);
-
-		ck_assert_int_eq(
-			api_call(sock_path, "PUT", "vm.add-disk", disk, NULL, 0, NULL, &err), 0);
-		json_decref(disk);
-	}
+	add("vm.add-disk", json_pack("{s:s,s:b}", "path", dir, "readonly", 1), NULL);
 	call_fails("vm.boot");
 	ck_assert_msg(strstr(err.message, "directory") != NULL, "said: %s", err.message);
-	{
-		json_t *id = json_pack("{s:s}", "id", "_disk0");
-
-		ck_assert_int_eq(
-			api_call(sock_path, "PUT", "vm.remove-device", id, NULL, 0, NULL, &err), 0);
-		json_decref(id);
-	}
+	add("vm.remove-device", json_pack("{s:s}", "id", "_disk0"), NULL);
 	call("vm.boot");
 	wait_ups(1);
 	call("vm.power-button");
 	ck_assert_int_eq(wait_end(), 0);
+	drop_dir();
+}
+END_TEST
+
+/* Is the other end of this socket still open somewhere? */
+static bool peer_open(int fd)
+{
+	struct pollfd poller = {.fd = fd, .events = POLLIN};
+
+	return poll(&poller, 1, 0) == 0;
+}
+
+START_TEST(api_devices_are_kept_over_boots_and_let_go_on_removal)
+{
+	char image[96];
+	json_t *counters = NULL;
+	int pair[2];
+	int fd;
+
+	make_dir();
+	(void)snprintf(image, sizeof(image), "%s/disk.img", dir);
+	fd = open(image, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	ck_assert_int_eq(ftruncate(fd, 1 << 20), 0);
+	close(fd);
+	start_ready();
+	create("off");
+	add("vm.add-disk", json_pack("{s:s,s:s}", "path", image, "id", "data"), NULL);
+	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
+	add("vm.add-net", json_pack("{s:s,s:s}", "id", "link", "mac", "0A:B3:EC:00:00:09"),
+	    &pair[0]);
+	close(pair[0]);
+	for (unsigned i = 1; i <= 2; i++) {
+		call("vm.boot");
+		wait_ups(i);
+		ck_assert_int_eq(
+			api_call(sock_path, "GET", "vm.counters", NULL, NULL, 0, &counters, &err),
+			0);
+		ck_assert_ptr_nonnull(
+			json_object_get(json_object_get(counters, "data"), "write_ops"));
+		ck_assert_ptr_nonnull(
+			json_object_get(json_object_get(counters, "link"), "rx_frames"));
+		json_decref(counters);
+		call("vm.shutdown");
+		ck_assert(peer_open(pair[1]));
+	}
+	add("vm.remove-device", json_pack("{s:s}", "id", "link"), NULL);
+	ck_assert(!peer_open(pair[1]));
+	call("vm.boot");
+	wait_ups(3);
+	call("vm.power-button");
+	ck_assert_int_eq(wait_end(), 0);
+	close(pair[1]);
 	drop_dir();
 }
 END_TEST
@@ -484,10 +568,12 @@ static int suite(void)
 		api_shutdown_then_boot_runs_again_with_the_same_pty,
 		api_paused_guest_stands_still_and_goes_on,
 		api_signals_end_a_running_vm_with_0,
+		api_no_shutdown_keeps_the_process_for_another_boot,
 		api_socket_of_a_killed_vmm_is_replaced,
 		api_second_vmm_on_one_path_fails_and_the_first_lives,
 		api_inherited_descriptors_and_queued_clients_are_kept,
 		api_bad_input_gets_an_error_and_loses_nothing,
+		api_devices_are_kept_over_boots_and_let_go_on_removal,
 		api_bad_command_lines_are_refused,
 	};
 
