@@ -61,7 +61,8 @@ void vm_events_emit(struct vm_events *events, const char *source, const char *ev
 		return;
 	}
 	len = strlen(line);
-	memcpy(line + len, "\n\n", 2);
+	line[len] = '\n';
+	line[len + 1] = '\n';
 	/* One write, so that an event is there whole or not at all. */
 	(void)!write(events->fd, line, len + 2);
 	free(line);

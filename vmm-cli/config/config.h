@@ -161,15 +161,17 @@ json_t *vm_config_to_json(const struct vm_config *config);
  *	vmlinux              kernel (required; vmlinuz works as well)
  *	blk/NAME.img         read-only disks, in the order of their names
  *	providers/net/NAME   an empty file: VM NAME provides the network
- *	net/TAP              a card on the host's tap TAP, which exists; holds its MAC address or
- *nothing initrd               initial RAM disk                                optional cmdline
- *kernel command line, one line                   optional memory               size of RAM: bytes,
- *or a number and K, M or G   optional, 1 GiB cpus                 number of vCPUs optional, 1
+ *	net/TAP              a card on the host's tap TAP: its MAC address, or empty
+ *	bridges/BRIDGE       read by `vmm-cli start`, not here
+ *	initrd               initial RAM disk; optional
+ *	cmdline              kernel command line, one line; optional
+ *	memory               size of RAM: bytes, or a number and K, M or G; 1 GiB
+ *	cpus                 number of vCPUs; 1
  *
  * Symbolic links are followed; nothing else in the directory is looked at. The console is a pty;
- * the serial log goes to serial_log, or nowhere when that is NULL. Network cards are not made
- * here: net_provider says that one is wanted. -ENOENT, -EINVAL, -ENOMEM, errno of open and read;
- * err names the file.
+ * the serial log goes to serial_log, or nowhere when that is NULL. The card towards a provider
+ * is not made here: net_provider says that one is wanted. -ENOENT, -EINVAL, -ENOMEM, errno of open
+ *and read; err names the file.
  */
 int vm_config_from_directory(struct vm_config *config, const char *path, const char *serial_log,
 			     struct vmm_error *err);
