@@ -170,8 +170,8 @@ json_t *vm_config_to_json(const struct vm_config *config);
  *
  * Symbolic links are followed; nothing else in the directory is looked at. The console is a pty;
  * the serial log goes to serial_log, or nowhere when that is NULL. The card towards a provider
- * is not made here: net_provider says that one is wanted. -ENOENT, -EINVAL, -ENOMEM, errno of open
- *and read; err names the file.
+ * is not made here: net_provider says that one is wanted. -ENOENT, -EINVAL, -ENOMEM,
+ * errno of open and read; err names the file.
  */
 int vm_config_from_directory(struct vm_config *config, const char *path, const char *serial_log,
 			     struct vmm_error *err);
