@@ -88,6 +88,15 @@ static bool in_range(const struct file_disk *disk, const struct vmm_disk_request
 	return true;
 }
 
+static bool nothing_to_do(const struct file_disk *disk, const struct vmm_disk_request *req)
+{
+	if (req->op == VMM_DISK_FLUSH) {
+		/* Nothing was ever written through a read-only descriptor. */
+		return disk->base.read_only;
+	}
+	return req->len == 0;
+}
+
 void vmm_disk_accept(struct file_disk *disk, struct vmm_disk_request *req)
 {
 	req->progress = 0;
@@ -98,10 +107,7 @@ void vmm_disk_accept(struct file_disk *disk, struct vmm_disk_request *req)
 		complete(req, -EROFS);
 	} else if (!in_range(disk, req)) {
 		complete(req, -EINVAL);
-	} else if (req->op == VMM_DISK_FLUSH && disk->base.read_only) {
-		/* Nothing was ever written through this descriptor. */
-		complete(req, 0);
-	} else if (req->op != VMM_DISK_FLUSH && req->len == 0) {
+	} else if (nothing_to_do(disk, req)) {
 		complete(req, 0);
 	}
 	vmm_disk_list_push(&disk->pending, req);

@@ -49,6 +49,16 @@ struct uring {
 	unsigned in_flight; /* entries queued whose result was not taken; at most sq_entries */
 };
 
+/* What an entry belongs to. */
+static struct vmm_disk_request *owner(uint64_t user_data)
+{
+	void *req;
+
+	_Static_assert(sizeof(req) <= sizeof(user_data), "a pointer fits");
+	memcpy(&req, &user_data, sizeof(req));
+	return req;
+}
+
 static void *at(void *base, uint32_t offset)
 {
 	return (char *)base + offset;
@@ -171,11 +181,12 @@ static void queue(struct file_disk *disk, struct vmm_disk_request *req,
 		  const struct disk_step *step)
 {
 	struct uring *ring = disk->ring;
+	void *who = req;
 	unsigned tail = *ring->sq_tail;
 	struct io_uring_sqe *sqe = &ring->sqes[tail & ring->sq_mask];
 
 	fill_sqe(sqe, disk->fd, step);
-	sqe->user_data = (uintptr_t)req;
+	memcpy(&sqe->user_data, &who, sizeof(who));
 	__atomic_store_n(ring->sq_tail, tail + 1, __ATOMIC_RELEASE);
 	ring->in_flight++;
 }
@@ -233,10 +244,7 @@ static void take_back(struct file_disk *disk, int error)
 
 	__atomic_store_n(ring->sq_tail, head, __ATOMIC_RELEASE);
 	for (; head != tail; head++) {
-		took(disk,
-		     (struct vmm_disk_request *)(uintptr_t)ring->sqes[head & ring->sq_mask]
-			     .user_data,
-		     error);
+		took(disk, owner(ring->sqes[head & ring->sq_mask].user_data), error);
 	}
 }
 
@@ -268,7 +276,7 @@ static unsigned reap(struct file_disk *disk)
 		struct io_uring_cqe cqe = ring->cqes[head & ring->cq_mask];
 
 		__atomic_store_n(ring->cq_head, head + 1, __ATOMIC_RELEASE);
-		took(disk, (struct vmm_disk_request *)(uintptr_t)cqe.user_data, cqe.res);
+		took(disk, owner(cqe.user_data), cqe.res);
 	}
 	return count;
 }
