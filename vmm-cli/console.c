@@ -13,6 +13,7 @@
 #include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/signalfd.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <jansson.h>
@@ -24,22 +25,58 @@
 #include "terminal.h"
 
 #define BUFFER_BYTES 4096
+/* What the user may be ahead of a guest that does not read. */
+#define AHEAD_BYTES 65536
 /* Longer than a pty's back end takes to notice a new size. */
 #define REDRAW_DELAY_MS 700
+#define STATE_EVERY_MS  1000
 
 enum verdict {
 	GO_ON,
 	LEAVE,
 	NEXT,
 	ENDED, /* the VMM is gone */
+	OFF,   /* the guest is */
 };
 
 struct console {
 	struct instance_roots roots;
+	const char *name;
 	int pty;
 	int signals;
-	bool redraw_pending;
+	int64_t redraw_at; /* 0: no more */
+	int64_t state_at;
+	size_t ahead_len;
+	char ahead[AHEAD_BYTES]; /* typed, not yet taken by the pty */
 };
+
+static int64_t now_ms(void)
+{
+	struct timespec ts;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+static int check_state(const struct console *c, const char *name, struct vmm_error *err)
+{
+	switch (instance_state(&c->roots, name)) {
+	case INSTANCE_ABSENT:
+	case INSTANCE_UNFINISHED:
+	case INSTANCE_OFF:
+		return vmm_error_set(err, -ESRCH,
+				     "VM '%s' does not run; vmm-cli start %s starts it", name,
+				     name);
+	case INSTANCE_SILENT:
+		return vmm_error_set(err, -ETIMEDOUT,
+				     "VM '%s': its VMM does not answer (vmm-cli stop %s ends it)",
+				     name, name);
+	case INSTANCE_RUNNING:
+	case INSTANCE_PAUSED:
+		break;
+	}
+	return 0;
+}
 
 /* The console's pty, locked: one console at a time, as two would share its input. */
 static int open_pty(const struct console *c, const char *name, struct vmm_error *err)
@@ -53,10 +90,9 @@ static int open_pty(const struct console *c, const char *name, struct vmm_error 
 	if (ret < 0 || (ret = instance_path(&c->roots, name, "vmm", socket, err)) < 0) {
 		return ret;
 	}
-	if (instance_state(&c->roots, name) == INSTANCE_ABSENT) {
-		return vmm_error_set(err, -ESRCH,
-				     "VM '%s' does not run; vmm-cli start %s starts it", name,
-				     name);
+	ret = check_state(c, name, err);
+	if (ret < 0) {
+		return ret;
 	}
 	ret = api_call(socket, "GET", "vm.info", NULL, NULL, 0, &info, err);
 	if (ret < 0) {
@@ -67,7 +103,7 @@ static int open_pty(const struct console *c, const char *name, struct vmm_error 
 	if (!path) {
 		ret = vmm_error_set(err, -ENOTTY, "VM '%s' has no console on a pty", name);
 	} else {
-		fd = open(path, O_RDWR | O_NOCTTY | O_CLOEXEC);
+		fd = open(path, O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK);
 		ret = fd < 0 ? vmm_error_wrap(err, -errno, "console '%s'", path) : 0;
 	}
 	if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) != 0) {
@@ -111,21 +147,53 @@ static bool write_all(int fd, const char *bytes, size_t len)
 	return true;
 }
 
-static enum verdict from_user(const struct console *c)
+/* Gives the pty what it takes. It takes nothing when the guest has not read for long, and then the
+ * keys must still work. */
+static enum verdict flush_ahead(struct console *c)
+{
+	ssize_t wrote = 1;
+
+	while (c->ahead_len > 0 && wrote > 0) {
+		wrote = write(c->pty, c->ahead, c->ahead_len);
+		if (wrote > 0) {
+			c->ahead_len -= (size_t)wrote;
+			memmove(c->ahead, c->ahead + wrote, c->ahead_len);
+		}
+	}
+	return wrote < 0 && errno != EAGAIN && errno != EINTR ? ENDED : GO_ON;
+}
+
+static void type_ahead(struct console *c, const char *bytes, size_t len)
+{
+	size_t room = sizeof(c->ahead) - c->ahead_len;
+
+	memcpy(c->ahead + c->ahead_len, bytes, len < room ? len : room);
+	c->ahead_len += len < room ? len : room;
+}
+
+static enum verdict from_user(struct console *c)
 {
 	char bytes[BUFFER_BYTES];
 	ssize_t got = read(STDIN_FILENO, bytes, sizeof(bytes));
+	enum verdict verdict;
+	size_t at = 0;
 
 	if (got <= 0) {
 		return got < 0 && errno == EINTR ? GO_ON : LEAVE;
 	}
-	for (ssize_t i = 0; i < got; i++) {
-		if (bytes[i] == TERMINAL_KEY_LEAVE || bytes[i] == TERMINAL_KEY_NEXT) {
-			(void)write_all(c->pty, bytes, (size_t)i);
-			return bytes[i] == TERMINAL_KEY_LEAVE ? LEAVE : NEXT;
-		}
+	while (at < (size_t)got && bytes[at] != TERMINAL_KEY_LEAVE &&
+	       bytes[at] != TERMINAL_KEY_NEXT) {
+		at++;
 	}
-	return write_all(c->pty, bytes, (size_t)got) ? GO_ON : ENDED;
+	type_ahead(c, bytes, at);
+	verdict = flush_ahead(c);
+	if (at == (size_t)got) {
+		return verdict;
+	}
+	/* What was typed behind the key is for the next console. */
+	c->ahead_len = 0;
+	type_ahead(c, bytes + at + 1, (size_t)got - at - 1);
+	return bytes[at] == TERMINAL_KEY_LEAVE ? LEAVE : NEXT;
 }
 
 static enum verdict from_guest(const struct console *c)
@@ -133,7 +201,7 @@ static enum verdict from_guest(const struct console *c)
 	char bytes[BUFFER_BYTES];
 	ssize_t got = read(c->pty, bytes, sizeof(bytes));
 
-	if (got < 0 && errno == EINTR) {
+	if (got < 0 && (errno == EINTR || errno == EAGAIN)) {
 		return GO_ON;
 	}
 	/* EIO: the other side of the pty is closed. */
@@ -157,35 +225,63 @@ static enum verdict from_signal(const struct console *c)
 	return GO_ON;
 }
 
+/* What is due by the clock. The pty says nothing when the guest goes off but its VMM stays. */
+static enum verdict on_time(struct console *c)
+{
+	int64_t now = now_ms();
+	enum instance_state state;
+
+	if (c->redraw_at != 0 && now >= c->redraw_at) {
+		c->redraw_at = 0;
+		tell_size(c, false);
+	}
+	if (now < c->state_at) {
+		return GO_ON;
+	}
+	state = instance_state(&c->roots, c->name);
+	c->state_at = now_ms() + STATE_EVERY_MS;
+	return state == INSTANCE_OFF ? OFF : GO_ON;
+}
+
+static int time_left(const struct console *c)
+{
+	int64_t next = c->redraw_at != 0 && c->redraw_at < c->state_at ? c->redraw_at : c->state_at;
+	int64_t left = next - now_ms();
+
+	return left > 0 ? (int)left : 0;
+}
+
 static enum verdict attach(struct console *c)
 {
-	struct pollfd fds[] = {
-		{.fd = STDIN_FILENO, .events = POLLIN},
-		{.fd = c->pty, .events = POLLIN},
-		{.fd = c->signals, .events = POLLIN},
-	};
 	enum verdict verdict = GO_ON;
 
 	tell_size(c, true);
-	c->redraw_pending = true;
+	c->redraw_at = now_ms() + REDRAW_DELAY_MS;
+	c->state_at = now_ms() + STATE_EVERY_MS;
 	while (verdict == GO_ON) {
-		int ready = poll(fds, 3, c->redraw_pending ? REDRAW_DELAY_MS : -1);
+		struct pollfd fds[] = {
+			{.fd = STDIN_FILENO, .events = POLLIN},
+			{.fd = c->pty, .events = c->ahead_len > 0 ? POLLIN | POLLOUT : POLLIN},
+			{.fd = c->signals, .events = POLLIN},
+		};
 
-		if (ready == 0 && c->redraw_pending) {
-			c->redraw_pending = false;
-			tell_size(c, false);
-		}
-		if (ready <= 0) {
+		if (poll(fds, 3, time_left(c)) < 0) {
 			continue;
 		}
 		if (fds[2].revents) {
 			verdict = from_signal(c);
 		}
-		if (verdict == GO_ON && fds[1].revents) {
+		if (verdict == GO_ON && (fds[1].revents & POLLOUT)) {
+			verdict = flush_ahead(c);
+		}
+		if (verdict == GO_ON && (fds[1].revents & ~POLLOUT)) {
 			verdict = from_guest(c);
 		}
 		if (verdict == GO_ON && fds[0].revents) {
 			verdict = from_user(c);
+		}
+		if (verdict == GO_ON) {
+			verdict = on_time(c);
 		}
 	}
 	tell_size(c, false);
@@ -207,52 +303,69 @@ static int open_signals(void)
 	return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
-/* One console after the other, round and round, until the user leaves or none is left. */
-static int visit(struct console *c, char **names, int count)
+/* One VM's console, until the user is done with it or the VM is. */
+static enum verdict visit(struct console *c, const char *name, bool several)
 {
-	struct terminal terminal;
+	enum verdict verdict;
+
+	c->name = name;
+	fprintf(stderr, "[%s: Ctrl-] leaves%s]\r\n", name,
+		several ? ", Ctrl-\\ goes to the next console" : "");
+	verdict = attach(c);
+	(void)close(c->pty);
+	terminal_reset(STDOUT_FILENO, verdict == NEXT);
+	if (verdict == ENDED) {
+		fprintf(stderr, "[%s has ended]\r\n", name);
+	} else if (verdict == OFF) {
+		fprintf(stderr, "[%s is off]\r\n", name);
+	}
+	return verdict;
+}
+
+/* One console after the other, round and round, until the user leaves or none is left. */
+static int visit_all(struct console *c, char **names, int count)
+{
 	struct vmm_error err = {0};
+	bool visited = false;
 	int failures = 0;
 
 	for (int at = 0; failures < count; at = (at + 1) % count) {
-		enum verdict verdict;
-
+		memset(&err, 0, sizeof(err));
 		c->pty = open_pty(c, names[at], &err);
 		if (c->pty < 0) {
 			failures++;
+			if (!visited && failures < count) {
+				fprintf(stderr, "vmm-cli console: %s\r\n", err.message);
+			}
 			continue;
 		}
 		failures = 0;
-		fprintf(stderr, "[%s: Ctrl-] leaves%s]\r\n", names[at],
-			count > 1 ? ", Ctrl-\\ goes to the next console" : "");
-		(void)terminal_raw(&terminal, STDIN_FILENO);
-		verdict = attach(c);
-		terminal_restore(&terminal);
-		(void)close(c->pty);
-		if (verdict == LEAVE) {
+		visited = true;
+		if (visit(c, names[at], count > 1) == LEAVE) {
 			return EXIT_OK;
 		}
-		if (verdict == ENDED) {
-			fprintf(stderr, "[%s has ended]\r\n", names[at]);
-			if (count == 1) {
-				return EXIT_OK;
-			}
-		}
 	}
-	return cli_fail("console", &err);
+	/* None is left: a failure only if there never was one. */
+	if (visited) {
+		return EXIT_OK;
+	}
+	fprintf(stderr, "vmm-cli console: %s\r\n", err.message);
+	return EXIT_FAILED;
 }
 
 static const char help[] =
 	"usage: vmm-cli console [--vms DIR] [--run-dir DIR] NAME...\n"
 	"\n"
 	"Joins this terminal to the console (hvc0) of the VM called NAME. Ctrl-] leaves;\n"
-	"the VM runs on. With several names, Ctrl-\\ goes to the next one.\n"
+	"the VM runs on. With several names, Ctrl-\\ goes to the next one. It ends with\n"
+	"the guest; a console can be open once only.\n"
 	"\n"
 	"  --vms DIR, --run-dir DIR  as for vmm-cli start\n";
 
 int cmd_console(int argc, char **argv)
 {
-	struct console c = {.pty = -1};
+	static struct console c;
+	struct terminal terminal;
 	int status = cli_options_with_roots(argc, argv, help, NULL, &c.roots);
 
 	if (status != CLI_GO_ON) {
@@ -262,7 +375,11 @@ int cmd_console(int argc, char **argv)
 		return cli_usage("console", "which VM?");
 	}
 	c.signals = open_signals();
-	status = visit(&c, &argv[optind], argc - optind);
-	(void)close(c.signals);
+	(void)terminal_raw(&terminal, STDIN_FILENO);
+	status = visit_all(&c, &argv[optind], argc - optind);
+	terminal_restore(&terminal);
+	if (c.signals >= 0) {
+		(void)close(c.signals);
+	}
 	return status;
 }

@@ -56,11 +56,26 @@ static void hold_standard_streams(void)
 	}
 }
 
+/* Descriptors 0 to 2 are open from here on: a socket that got one of them would be written to as
+ * if it were the terminal. */
+static void open_standard_descriptors(void)
+{
+	int fd;
+
+	do {
+		fd = open("/dev/null", O_RDWR);
+	} while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd >= 0) {
+		(void)close(fd);
+	}
+}
+
 int main(int argc, char **argv)
 {
 	const char *name = argc > 1 ? argv[1] : "";
 	size_t i;
 
+	open_standard_descriptors();
 	hold_standard_streams();
 	for (i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
 		if (strcmp(name, commands[i].name) == 0) {

@@ -24,17 +24,28 @@
 #define EXIT_HOST    4 /* the host failed under it */
 #define EXIT_KILLED  5 /* the user or a signal switched it off */
 
+#define SIGNALS 4
+
 struct run {
 	struct vmm_loop *loop;
 	struct vm_manager *manager;
 	struct cli_log log;
 	struct terminal terminal;
-	struct vmm_source *signals[3];
+	struct vmm_source *signals[SIGNALS];
+	int ready_fd;
 	bool button_pressed;
 	int status;
 };
 
 /* ---- what ends it ---- */
+
+static void leave_terminal(struct run *r)
+{
+	if (r->terminal.raw) {
+		terminal_reset(STDOUT_FILENO, false);
+		terminal_restore(&r->terminal);
+	}
+}
 
 static void end(struct run *r, int status)
 {
@@ -62,11 +73,7 @@ static void on_vm_exit(void *ctx, const struct vmm_exit *why)
 		end(r, EXIT_HOST);
 		break;
 	}
-	if (why->reason != VMM_EXIT_POWEROFF) {
-		terminal_restore(&r->terminal);
-		fprintf(stderr, "vmm-cli run: the guest has ended: %s\n",
-			why->detail ? why->detail : "no reason known");
-	}
+	/* Why has been logged where it was not the guest's wish. */
 }
 
 static void on_signal(void *ctx, int signo)
@@ -181,18 +188,18 @@ static int load_config(struct vm_config *config, const char *path, const char *s
 
 static int watch_signals(struct run *r)
 {
-	static const int wanted[] = {SIGTERM, SIGINT, SIGWINCH};
+	static const int wanted[SIGNALS] = {SIGTERM, SIGINT, SIGHUP, SIGWINCH};
 	sigset_t set;
 	int ret = 0;
 
 	(void)sigemptyset(&set);
-	for (size_t i = 0; i < 3; i++) {
+	for (size_t i = 0; i < SIGNALS; i++) {
 		(void)sigaddset(&set, wanted[i]);
 	}
 	/* Before there is a second thread: all of them inherit the mask. */
 	(void)pthread_sigmask(SIG_BLOCK, &set, NULL);
 	(void)signal(SIGPIPE, SIG_IGN);
-	for (size_t i = 0; i < 3 && ret == 0; i++) {
+	for (size_t i = 0; i < SIGNALS && ret == 0; i++) {
 		ret = vmm_loop_add_signal(r->loop, wanted[i], on_signal, r, &r->signals[i]);
 	}
 	return ret;
@@ -201,7 +208,6 @@ static int watch_signals(struct run *r)
 static int set_up(struct run *r, struct vm_config *config, struct vmm_error *err)
 {
 	struct vm_manager_config manager_config = {
-		.loop = r->loop,
 		.log = &r->log.log,
 		.tty_in = STDIN_FILENO,
 		.tty_out = STDOUT_FILENO,
@@ -209,8 +215,12 @@ static int set_up(struct run *r, struct vm_config *config, struct vmm_error *err
 		.on_exit = on_vm_exit,
 		.ctx = r,
 	};
-	int ret = watch_signals(r);
+	int ret = vmm_loop_create(&r->loop);
 
+	if (ret == 0) {
+		manager_config.loop = r->loop;
+		ret = watch_signals(r);
+	}
 	if (ret == 0) {
 		ret = vm_manager_create(&r->manager, &manager_config);
 	}
@@ -221,65 +231,83 @@ static int set_up(struct run *r, struct vm_config *config, struct vmm_error *err
 		return -EINVAL;
 	}
 	(void)terminal_raw(&r->terminal, STDIN_FILENO);
-	return vm_manager_boot(r->manager, err) == VM_OK ? 0 : -EINVAL;
+	if (vm_manager_boot(r->manager, err) != VM_OK) {
+		return -EINVAL;
+	}
+	(void)cli_tell_ready("run", r->ready_fd); /* which says what is wrong; the guest runs */
+	return 0;
 }
 
 static void tear_down(struct run *r)
 {
 	vm_manager_destroy(r->manager);
-	for (size_t i = 0; i < 3; i++) {
+	for (size_t i = 0; i < SIGNALS; i++) {
 		vmm_source_remove(r->signals[i]);
 	}
 	vmm_loop_destroy(r->loop);
-	terminal_restore(&r->terminal);
+	leave_terminal(r);
 }
 
 static const char help[] =
-	"usage: vmm-cli run [--serial-log FILE] [--verbose] CONFIG\n"
+	"usage: vmm-cli run [--serial-log FILE] [--ready-fd N] [--verbose] CONFIG\n"
 	"\n"
 	"Runs one VM in the foreground. CONFIG is a VM directory or a file with a VmConfig\n"
 	"in JSON. This terminal is the guest's console (hvc0); Ctrl-] presses the power\n"
 	"button, and pressed again switches the guest off.\n"
 	"\n"
 	"  --serial-log FILE  where the guest's ttyS0 goes, for a VM directory\n"
+	"  --ready-fd N       write a newline to descriptor N when the guest runs\n"
 	"  --verbose          say on stderr what the VMM does\n"
 	"\n"
 	"Exit status: 0 the guest powered itself off; 1 it could not be started; 2 the\n"
 	"command line makes no sense; 3 the guest crashed; 4 the host failed under it;\n"
 	"5 it was switched off by Ctrl-] or a signal.\n";
 
+/* Takes over config. */
+static int run_vm(struct run *r, struct vm_config *config)
+{
+	struct vmm_error err = {0};
+
+	if (set_up(r, config, &err) < 0) {
+		leave_terminal(r);
+		r->status = cli_fail("run", &err);
+	} else {
+		(void)vmm_loop_run(r->loop);
+	}
+	tear_down(r);
+	vm_config_finish(config);
+	return r->status;
+}
+
 int cmd_run(int argc, char **argv)
 {
 	const char *serial_log = NULL;
+	const char *ready = NULL;
 	bool verbose = false;
 	const struct cli_option options[] = {
 		{.name = "serial-log", .value = &serial_log},
+		{.name = "ready-fd", .value = &ready},
 		{.name = "verbose", .flag = &verbose},
 		{.name = NULL},
 	};
-	struct run r = {.status = EXIT_HOST};
+	struct run r = {.status = EXIT_HOST, .ready_fd = -1};
 	struct vm_config config;
 	struct vmm_error err = {0};
 	int status = cli_options(argc, argv, help, options);
 
+	if (status == CLI_GO_ON && ready) {
+		status = cli_ready_fd("run", ready, &r.ready_fd);
+	}
 	if (status != CLI_GO_ON) {
 		return status;
 	}
 	if (argc - optind != 1) {
 		return cli_usage("run", "one VM directory or VmConfig file");
 	}
-	if (load_config(&config, argv[optind], serial_log, &err) < 0 ||
-	    vmm_loop_create(&r.loop) < 0) {
+	if (load_config(&config, argv[optind], serial_log, &err) < 0) {
 		vm_config_finish(&config);
 		return cli_fail("run", &err);
 	}
 	cli_log_init(&r.log, STDERR_FILENO, verbose ? VMM_LOG_INFO : VMM_LOG_ERROR);
-	if (set_up(&r, &config, &err) < 0) {
-		terminal_restore(&r.terminal);
-		r.status = cli_fail("run", &err);
-	} else {
-		(void)vmm_loop_run(r.loop);
-	}
-	tear_down(&r);
-	return r.status;
+	return run_vm(&r, &config);
 }

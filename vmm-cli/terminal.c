@@ -10,6 +10,16 @@
 static const char reset_modes[] = "\033[?1049l\033[?25h\033[?1l\033>\033[?1000;1002;1003;1006l"
 				  "\033[?2004l\033[m\r\n";
 
+void terminal_reset(int fd, bool clear)
+{
+	if (isatty(fd)) {
+		(void)!write(fd, reset_modes, sizeof(reset_modes) - 1);
+		if (clear) {
+			(void)!write(fd, "\033[H\033[2J", 7);
+		}
+	}
+}
+
 bool terminal_raw(struct terminal *terminal, int fd)
 {
 	struct termios raw;
@@ -21,7 +31,7 @@ bool terminal_raw(struct terminal *terminal, int fd)
 	}
 	raw = terminal->saved;
 	cfmakeraw(&raw);
-	terminal->raw = tcsetattr(fd, TCSAFLUSH, &raw) == 0;
+	terminal->raw = tcsetattr(fd, TCSADRAIN, &raw) == 0;
 	return terminal->raw;
 }
 
@@ -30,7 +40,7 @@ void terminal_restore(struct terminal *terminal)
 	if (!terminal->raw) {
 		return;
 	}
-	(void)!write(terminal->fd, reset_modes, sizeof(reset_modes) - 1);
-	(void)tcsetattr(terminal->fd, TCSAFLUSH, &terminal->saved);
+	/* Drained, not flushed: what was typed meanwhile is for the shell. */
+	(void)tcsetattr(terminal->fd, TCSADRAIN, &terminal->saved);
 	terminal->raw = false;
 }

@@ -21,4 +21,10 @@ bool terminal_raw(struct terminal *terminal, int fd);
 /* Back to how it was; does nothing when it is not raw. */
 void terminal_restore(struct terminal *terminal);
 
+/*
+ * Undoes on the screen fd (if it is one) what programs of a guest may have left on: the alternate
+ * screen, mouse reports and the like. With clear the screen is emptied.
+ */
+void terminal_reset(int fd, bool clear);
+
 #endif
