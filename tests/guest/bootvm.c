@@ -18,7 +18,7 @@
 #include <vmm/dev/rng.h>
 #include <vmm/vm.h>
 
-#include "guest/uart.h"
+#include "uart.h"
 
 struct options {
 	const char *kernel;

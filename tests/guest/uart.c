@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "guest/uart.h"
+#include "uart.h"
 
 #define REG_DATA       0u
 #define REG_IER        1u
@@ -7,6 +7,7 @@
 #define REG_LCR        3u
 #define REG_LSR        5u
 #define REG_MSR        6u
+#define REG_SCRATCH    7u
 #define LCR_DLAB       0x80u
 #define IER_THRI       0x02u
 #define IIR_NONE       0x01u
@@ -30,6 +31,8 @@ static uint64_t uart_read(void *ctx, uint64_t offset, unsigned len)
 		return LSR_EMPTY;
 	case REG_MSR:
 		return MSR_CTS_DSR_CD;
+	case REG_SCRATCH:
+		return uart->resets;
 	default:
 		return 0;
 	}
@@ -56,10 +59,19 @@ static void uart_write(void *ctx, uint64_t offset, unsigned len, uint64_t value)
 	}
 }
 
+static void uart_reset(struct vmm_platform_device *dev)
+{
+	struct uart *uart = (struct uart *)dev;
+
+	uart->line_control = 0;
+	uart->interrupt_enable = 0;
+	uart->resets++;
+}
+
 void uart_init(struct uart *uart, void (*put)(void *ctx, char c), void *ctx)
 {
 	*uart = (struct uart){
-		.ops = {.bus = {.read = uart_read, .write = uart_write}},
+		.ops = {.bus = {.read = uart_read, .write = uart_write}, .reset = uart_reset},
 		.put = put,
 		.ctx = ctx,
 	};

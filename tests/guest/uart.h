@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The smallest serial port: every byte written to its data register goes to a callback, and it is
- * always ready for the next. For guests under test, whose output must not depend on a device under
- * test.
+ * always ready for the next. Its scratch register counts the machine's resets. For guests under
+ * test, whose output must not depend on a device under test.
  */
 #ifndef TESTS_GUEST_UART_H
 #define TESTS_GUEST_UART_H
@@ -17,6 +17,7 @@ struct uart {
 	void *ctx;
 	uint8_t line_control;
 	uint8_t interrupt_enable;
+	uint8_t resets; /* of the machine so far: what its scratch register reads */
 };
 
 /* Caller memory; nothing to free. */
