@@ -53,7 +53,11 @@ enum vmm_exit_reason {
 	VMM_EXIT_POWEROFF, /* the guest powered itself off (ACPI S5, PSCI) */
 	VMM_EXIT_RESET,    /* the guest asked for a reset and config.reset_stops is set */
 	VMM_EXIT_STOPPED,  /* vmm_vm_stop */
-	VMM_EXIT_CRASH,    /* triple fault, or an instruction KVM cannot emulate */
+	/*
+	 * An instruction that KVM cannot emulate, or the fifth triple fault in a row within a
+	 * second of a boot. Any other triple fault is a reset, as on hardware.
+	 */
+	VMM_EXIT_CRASH,
 	VMM_EXIT_ERROR, /* the host failed: KVM_RUN gave an error, a reboot could not be carried out
 			 */
 };
@@ -159,7 +163,8 @@ int vmm_vm_add_platform(struct vmm_vm *vm, struct vmm_platform_device *dev, stru
  */
 int vmm_vm_start(struct vmm_vm *vm, struct vmm_error *err);
 
-/* Stops / lets go on all vCPUs; devices stay active. -EBUSY in a state other than RUNNING / PAUSED.
+/* Stops / lets go on all vCPUs; devices stay active and the guest's clocks run on. -EBUSY in a
+ * state other than RUNNING / PAUSED.
  */
 int vmm_vm_pause(struct vmm_vm *vm);
 int vmm_vm_resume(struct vmm_vm *vm);
@@ -171,11 +176,16 @@ int vmm_vm_power_button(struct vmm_vm *vm);
  * PAUSED. */
 int vmm_vm_reboot(struct vmm_vm *vm);
 
-/* Pulls the plug. Returns when no vCPU runs any more. 0 also when already stopped. */
+/*
+ * Pulls the plug. Returns when no vCPU runs any more. 0 also when already stopped.
+ *
+ * vmm_vm_pause, _reboot and _stop run work posted to the loop while they wait for vCPUs; called by
+ * such work they return -EBUSY (vmm_vm_request_stop works there).
+ */
 int vmm_vm_stop(struct vmm_vm *vm);
 
-/* Dispatches the VM's loop until it has stopped and says why. For callers without a loop of their
- * own. */
+/* Dispatches the VM's loop until it has stopped and says why; -EBUSY before it was started. For
+ * callers without a loop of their own. */
 int vmm_vm_wait(struct vmm_vm *vm, struct vmm_exit *exit);
 
 /* Asks for vmm_vm_stop from any thread or signal handler; the loop carries it out and on_exit is
