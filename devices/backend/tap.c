@@ -271,12 +271,13 @@ ssize_t vmm_tap_receive(struct vmm_tap *tap, const struct iovec *iov, int count)
 
 static ssize_t send_packet(int fd, const struct iovec *iov, int count)
 {
-	struct msghdr msg = {0};
-	struct iovec *parts;
+	/* sendmsg does not write to the array, its type only does not say so. */
+	const union {
+		const struct iovec *given;
+		struct iovec *wanted;
+	} parts = {.given = iov};
+	struct msghdr msg = {.msg_iov = parts.wanted};
 
-	/* sendmsg does not write to the array, its type only says so. */
-	memcpy(&parts, &iov, sizeof(parts));
-	msg.msg_iov = parts;
 	msg.msg_iovlen = (__typeof__(msg.msg_iovlen))count;
 	return sendmsg(fd, &msg, MSG_NOSIGNAL);
 }

@@ -125,10 +125,12 @@ check_symbols()
 			complain "${archive##*/}: exports $name"
 		done < <(nm -g --defined-only "$archive" 2>/dev/null |
 			awk 'NF == 3 && $3 !~ /^vmm_/ { print $3 }' | sort -u)
-		while read -r name; do
+		while read -r member name; do
+			# A pty makes the terminal raw that it opened itself.
+			[[ $member == *:pty.c.o: && $name == tcsetattr ]] && continue
 			complain "${archive##*/}: calls $name"
-		done < <(nm -u "$archive" 2>/dev/null | awk '{ print $2 }' | sort -u |
-			grep -xE 'exit|_exit|_Exit|quick_exit|abort|__assert_fail|printf|puts|putchar|perror|fprintf|vfprintf|__(v?f?printf)_chk|stdout|stderr|stdin|syslog|system|tcsetattr|signal')
+		done < <(nm -A -u "$archive" 2>/dev/null | awk '{ print $1, $3 }' | sort -u |
+			grep -E ' (exit|_exit|_Exit|quick_exit|abort|__assert_fail|printf|puts|putchar|perror|fprintf|vfprintf|__(v?f?printf)_chk|stdout|stderr|stdin|syslog|system|tcsetattr|signal)$')
 		while read -r name; do
 			complain "${archive##*/}: mutable object $name"
 		done < <(nm "$archive" 2>/dev/null | awk 'NF == 3 && $2 ~ /^[bBdDcC]$/ { print $3 }' | sort -u |
