@@ -48,14 +48,9 @@ void vmm_ring_fetch_desc(const uint8_t *p, struct desc *out)
 	out->next = (uint16_t)(word[1] >> 48);
 }
 
-/* A chain that was refused has no buffers, for a caller that does not look at the error. */
 static int refuse(struct walk *walk, int code, const char *why)
 {
 	*walk->why = why;
-	walk->chain->readable = 0;
-	walk->chain->writable = 0;
-	walk->chain->readable_len = 0;
-	walk->chain->writable_len = 0;
 	return code;
 }
 
@@ -66,11 +61,11 @@ static int add_buffer(struct walk *walk, const struct desc *d)
 	uint32_t *total = write ? &chain->writable_len : &chain->readable_len;
 	unsigned at = chain->readable + chain->writable;
 
-	if (!write && chain->writable > 0) {
-		return refuse(walk, -EPROTO, "a device-readable buffer behind a writable one");
-	}
 	if (d->len == 0) {
 		return 0;
+	}
+	if (!write && chain->writable > 0) {
+		return refuse(walk, -EPROTO, "a device-readable buffer behind a writable one");
 	}
 	if (d->len > UINT32_MAX - *total) {
 		return refuse(walk, -EPROTO, "a chain of more than 4 GiB");
@@ -125,10 +120,6 @@ int vmm_chain_walk(const struct vmm_virtq *q, uint16_t head, struct vmm_chain *c
 	int ret;
 
 	chain->head = head;
-	chain->readable = 0;
-	chain->writable = 0;
-	chain->readable_len = 0;
-	chain->writable_len = 0;
 	for (unsigned buffers = 0; buffers < q->size;) {
 		struct desc d;
 

@@ -106,8 +106,8 @@ static inline void ring_store32(uint32_t *p, uint32_t value)
 void vmm_ring_fetch_desc(const uint8_t *p, struct desc *out);
 
 /*
- * Walks the chain that starts at head and fills chain with its buffers. 0, or -EPROTO/-EFAULT with
- * the broken rule in *why.
+ * Walks the chain that starts at head and adds its buffers to chain, which is empty. 0, or
+ * -EPROTO/-EFAULT with the broken rule in *why.
  */
 int vmm_chain_walk(const struct vmm_virtq *q, uint16_t head, struct vmm_chain *chain,
 		   const char **why);

@@ -163,12 +163,22 @@ static int look(struct vmm_virtq *q)
 	return 0;
 }
 
+static void make_empty(struct vmm_chain *chain)
+{
+	chain->readable = 0;
+	chain->writable = 0;
+	chain->readable_len = 0;
+	chain->writable_len = 0;
+}
+
 int vmm_virtq_pop(struct vmm_virtq *q, struct vmm_chain *chain)
 {
 	const char *why = NULL;
 	uint16_t head;
 	int ret;
 
+	/* A caller that does not look at the result must not find the buffers of another chain. */
+	make_empty(chain);
 	if (q->broken) {
 		return -EPROTO;
 	}
@@ -193,6 +203,7 @@ int vmm_virtq_pop(struct vmm_virtq *q, struct vmm_chain *chain)
 	}
 	ret = vmm_chain_walk(q, head, chain, &why);
 	if (ret < 0) {
+		make_empty(chain);
 		vmm_virtq_break(q, why);
 		return ret;
 	}

@@ -274,6 +274,22 @@ START_TEST(unpop_more_than_was_popped_stops)
 }
 END_TEST
 
+START_TEST(unpop_stops_at_a_chain_that_was_pushed)
+{
+	struct fixture f;
+
+	set_up(&f, NULL);
+	(void)add_in(&f, fakedrv_alloc(f.drv, 64), 8);
+	(void)add_in(&f, fakedrv_alloc(f.drv, 64), 8);
+	ck_assert_int_eq(vmm_virtq_pop(f.q, &f.chain), 1);
+	pop_and_push(&f, 8);
+	vmm_virtq_unpop(f.q, 1);
+	ck_assert_uint_eq(vmm_virtq_in_flight(f.q), 1);
+	ck_assert_uint_eq(vmm_virtq_avail_count(f.q), 0);
+	tear_down(&f);
+}
+END_TEST
+
 /* ---- push and flush ---- */
 
 START_TEST(push_out_of_order_comes_back_in_push_order_with_its_length)
@@ -667,6 +683,30 @@ START_TEST(create_areas_at_the_end_of_memory_are_taken)
 }
 END_TEST
 
+static void count_call(void *ctx, const char *why)
+{
+	unsigned *calls = ctx;
+
+	ck_assert_str_eq(why, "first");
+	(*calls)++;
+}
+
+START_TEST(break_twice_is_told_once)
+{
+	unsigned calls = 0;
+	struct raw raw;
+
+	raw_set_up(&raw, 64);
+	ck_assert_int_eq(
+		vmm_virtq_create(&raw.q, raw.fix.mem, &raw.config, NULL, count_call, &calls), 0);
+	vmm_virtq_break(raw.q, "first");
+	vmm_virtq_break(raw.q, "second");
+	ck_assert_uint_eq(calls, 1);
+	vmm_virtq_destroy(raw.q);
+	memfix_finish(&raw.fix);
+}
+END_TEST
+
 START_TEST(create_without_memory_leaks_nothing)
 {
 	struct faultinj inj = {0};
@@ -760,6 +800,7 @@ int main(void)
 		{unpop_gives_the_same_chains_again_in_order, 1},
 		{unpop_after_the_guest_rewrote_its_ring_releases_the_right_head, 1},
 		{unpop_more_than_was_popped_stops, 1},
+		{unpop_stops_at_a_chain_that_was_pushed, 1},
 		{push_out_of_order_comes_back_in_push_order_with_its_length, 1},
 		{push_wrong_head_or_length_is_refused, 1},
 		{flush_publishes_a_batch_with_one_interrupt, 2},
@@ -773,6 +814,7 @@ int main(void)
 		{echo_any_framing_gives_the_same_bytes, 3},
 		{create_bad_configuration_is_refused, 17},
 		{create_areas_at_the_end_of_memory_are_taken, 1},
+		{break_twice_is_told_once, 1},
 		{create_without_memory_leaks_nothing, 1},
 		{largest_and_smallest_ring_work_over_the_wrap, 3},
 		{fakedrv_leaves_no_descriptor_open, 1},

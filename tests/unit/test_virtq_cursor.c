@@ -274,6 +274,8 @@ START_TEST(writer_split_tail_too_long_changes_nothing)
 	ck_assert_int_eq(vmm_writer_split_tail(&w, LEN - 3, &tail), -EPROTO);
 	ck_assert_int_eq(vmm_writer_split_tail(&w, LEN - 4, &tail), 0);
 	ck_assert_uint_eq(vmm_writer_left(&w), 0);
+	ck_assert_uint_eq(vmm_writer_written(&w), 4);
+	ck_assert_uint_eq(vmm_writer_written(&tail), 0);
 }
 END_TEST
 

@@ -480,10 +480,13 @@ START_TEST(head_in_flight_offered_again_breaks_the_queue)
 	fakedrv_offer(f.drv, 0, 7);
 	ck_assert_int_eq(vmm_virtq_pop(f.q, &f.chain), 1);
 	ck_assert_int_eq(vmm_virtq_pop(f.q, &f.chain), -EPROTO);
+	/* Not the buffers of the chain before. */
+	ck_assert_uint_eq(f.chain.writable + f.chain.writable_len, 0);
 	/* The one in flight comes to its end without a trace in the ring. */
 	ck_assert_uint_eq(vmm_virtq_in_flight(f.q), 1);
 	ck_assert_int_eq(vmm_virtq_push(f.q, 7, 1), 0);
 	ck_assert_uint_eq(vmm_virtq_in_flight(f.q), 0);
+	ck_assert_uint_eq(f.ring->used[0].head | f.ring->used[0].len, 0);
 	assert_dead(&f);
 	assert_recovers(&f);
 	tear_down(&f);
@@ -532,6 +535,11 @@ START_TEST(break_by_the_device_is_told_once)
 	struct fixture f;
 
 	set_up(&f);
+	/* Pushed but not published: the driver never sees it. */
+	f.ring->desc[3] = (struct fakedrv_desc){f.gpa, 1, 0, 0};
+	fakedrv_offer(f.drv, 0, 3);
+	ck_assert_int_eq(vmm_virtq_pop(f.q, &f.chain), 1);
+	ck_assert_int_eq(vmm_virtq_push(f.q, 3, 0), 0);
 	vmm_virtq_break(f.q, "the device says so");
 	vmm_virtq_break(f.q, "and again");
 	assert_dead(&f);

@@ -20,7 +20,7 @@
 #include "testdev.h"
 
 #define SIZE        8u
-#define REQUESTS    1000000u
+#define REQUESTS    400000u
 #define PATIENCE_MS 10000
 #define SPINS       2000u
 
