@@ -422,7 +422,7 @@ static void run_step(struct fuzz *f, const uint8_t *s)
 		step_pop(f);
 		break;
 	case 9:
-		step_push(f, s[1] < 224 ? (uint16_t)(s[1] % f->size) : word, s[4]);
+		step_push(f, (uint16_t)(s[1] < 224 ? s[1] % f->size : word), s[4]);
 		break;
 	case 10:
 		step_flush(f);
