@@ -10,6 +10,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "config/config.h"
+
 #define OPTIONS_MAX 12
 
 int cli_fail(const char *command, const struct vmm_error *err)
@@ -58,6 +60,24 @@ int cli_options(int argc, char **argv, const char *help, const struct cli_option
 		}
 	}
 	return CLI_GO_ON;
+}
+
+int cli_name_check(const char *name, struct vmm_error *err)
+{
+	char shown[VM_NAME_MAX + 16];
+	int ret = vm_name_check(name, err);
+
+	if (ret == 0 || !err || (name[0] && strstr(err->message, name))) {
+		return ret;
+	}
+	(void)snprintf(shown, sizeof(shown), "%.*s%s", VM_NAME_MAX, name,
+		       strlen(name) > VM_NAME_MAX ? "..." : "");
+	for (char *c = shown; *c; c++) {
+		if ((unsigned char)*c < ' ' || *c == 0x7f) {
+			*c = '?';
+		}
+	}
+	return vmm_error_wrap(err, ret, "VM name '%s'", shown);
 }
 
 int cli_ready_fd(const char *command, const char *text, int *fd)

@@ -42,6 +42,9 @@ int cli_options(int argc, char **argv, const char *help, const struct cli_option
 int cli_options_with_roots(int argc, char **argv, const char *help,
 			   const struct cli_option *options, struct instance_roots *roots);
 
+/* vm_name_check, with the name in the sentence, fit for a terminal. */
+int cli_name_check(const char *name, struct vmm_error *err);
+
 /* --ready-fd N: CLI_GO_ON with the number in *fd, or the status of a usage error. */
 int cli_ready_fd(const char *command, const char *text, int *fd);
 /* Writes a newline to fd and closes it; nothing for -1. EXIT_OK, or EXIT_FAILED and said. */

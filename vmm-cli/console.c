@@ -60,10 +60,16 @@ static int64_t now_ms(void)
 
 static int check_state(const struct console *c, const char *name, struct vmm_error *err)
 {
+	int ret;
+
 	switch (instance_state(&c->roots, name)) {
 	case INSTANCE_ABSENT:
 	case INSTANCE_UNFINISHED:
 	case INSTANCE_OFF:
+		ret = instance_check_known(&c->roots, name, err);
+		if (ret < 0) {
+			return ret;
+		}
 		return vmm_error_set(err, -ESRCH,
 				     "VM '%s' does not run; vmm-cli start %s starts it", name,
 				     name);
@@ -85,7 +91,7 @@ static int open_pty(const struct console *c, const char *name, struct vmm_error 
 	const char *path;
 	json_t *info = NULL;
 	int fd = -1;
-	int ret = vm_name_check(name, err);
+	int ret = cli_name_check(name, err);
 
 	if (ret < 0 || (ret = instance_path(&c->roots, name, "vmm", socket, err)) < 0) {
 		return ret;

@@ -90,7 +90,7 @@ static int fetch(const struct instance_roots *roots, const char *name, json_t **
 		 json_t **counters, struct vmm_error *err)
 {
 	char socket[PATH_MAX];
-	int ret = vm_name_check(name, err);
+	int ret = cli_name_check(name, err);
 
 	if (ret == 0) {
 		ret = instance_path(roots, name, "vmm", socket, err);
@@ -99,6 +99,10 @@ static int fetch(const struct instance_roots *roots, const char *name, json_t **
 		return ret;
 	}
 	if (instance_state(roots, name) == INSTANCE_ABSENT) {
+		ret = instance_check_known(roots, name, err);
+		if (ret < 0) {
+			return ret;
+		}
 		return vmm_error_set(err, -ESRCH,
 				     "VM '%s' does not run; vmm-cli list shows what does", name);
 	}

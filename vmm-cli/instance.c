@@ -117,7 +117,8 @@ enum instance_state instance_state(const struct instance_roots *roots, const cha
 	}
 	ret = api_request(socket, "GET", "vm.info", NULL, NULL, 0, INFO_TIMEOUT_MS, &response,
 			  NULL);
-	if (ret == -ECONNREFUSED || ret == -ENOENT) {
+	/* Reset: it died with the request in its hands. */
+	if (ret == -ECONNREFUSED || ret == -ECONNRESET || ret == -ENOENT) {
 		return INSTANCE_ABSENT;
 	}
 	if (ret < 0) {
@@ -135,6 +136,17 @@ enum instance_state instance_state(const struct instance_roots *roots, const cha
 	json_decref(info);
 	api_response_finish(&response);
 	return state;
+}
+
+int instance_check_known(const struct instance_roots *roots, const char *name,
+			 struct vmm_error *err)
+{
+	char path[PATH_MAX + NAME_MAX + 1];
+
+	(void)snprintf(path, sizeof(path), "%s/%s", roots->vms, name);
+	return access(path, F_OK) == 0
+		       ? 0
+		       : vmm_error_wrap(err, -errno, "no VM '%s': '%s'", name, path);
 }
 
 pid_t instance_pid(const struct instance_roots *roots, const char *name)

@@ -64,6 +64,10 @@ int instance_path(const struct instance_roots *roots, const char *name, const ch
 
 enum instance_state instance_state(const struct instance_roots *roots, const char *name);
 
+/* Is there a VM directory for name? -ENOENT and the like, with its path. */
+int instance_check_known(const struct instance_roots *roots, const char *name,
+			 struct vmm_error *err);
+
 /* The VMM's pid as recorded, or -ESRCH. */
 pid_t instance_pid(const struct instance_roots *roots, const char *name);
 

@@ -282,15 +282,10 @@ static int launch(const struct instance_roots *roots, const char *name, struct v
 static int check(const struct instance_roots *roots, const char *name, char socket[PATH_MAX],
 		 struct vmm_error *err)
 {
-	char directory[PATH_MAX + NAME_MAX];
 	int ret = vm_name_check(name, err);
 
-	if (ret < 0) {
+	if (ret < 0 || (ret = instance_check_known(roots, name, err)) < 0) {
 		return ret;
-	}
-	(void)snprintf(directory, sizeof(directory), "%s/%s", roots->vms, name);
-	if (access(directory, F_OK) != 0) {
-		return vmm_error_wrap(err, -errno, "no VM '%s': '%s'", name, directory);
 	}
 	ret = instance_path(roots, name, "vmm", socket, err);
 	if (ret == 0 && strlen(socket) >= sizeof(((struct sockaddr_un *)NULL)->sun_path)) {

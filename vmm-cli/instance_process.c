@@ -235,11 +235,21 @@ static int write_pid(const struct instance_roots *roots, const char *name, pid_t
 	if (fd < 0) {
 		return -errno;
 	}
+	errno = 0;
 	if (dprintf(fd, "%d\n", (int)pid) < 0) {
-		ret = -EIO;
+		ret = errno != 0 ? -errno : -EIO;
 	}
 	(void)close(fd);
 	return ret;
+}
+
+/* Before it is a VMM it cannot say why it ends but by number, and never by that of a newline. */
+static void give_up(int ready_fd, int error)
+{
+	char byte = (char)(error == -'\n' ? EIO : -error);
+
+	(void)!write(ready_fd, &byte, 1);
+	_exit(EXIT_FAILURE);
 }
 
 static void exec_vmm(const struct instance_roots *roots, const char *name, int ready_fd)
@@ -249,12 +259,14 @@ static void exec_vmm(const struct instance_roots *roots, const char *name, int r
 	char log[PATH_MAX];
 	char socket[PATH_MAX];
 	sigset_t none;
+	int ret;
 
-	if (write_pid(roots, name, getpid()) < 0 ||
-	    instance_path(roots, name, "vmm", socket, NULL) < 0 ||
-	    instance_path(roots, name, "log", log, NULL) < 0) {
-		_exit(EXIT_FAILURE);
+	ret = write_pid(roots, name, getpid());
+	if (ret < 0) {
+		give_up(ready_fd, ret);
 	}
+	(void)instance_path(roots, name, "vmm", socket, NULL);
+	(void)instance_path(roots, name, "log", log, NULL);
 	(void)snprintf(socket_option, sizeof(socket_option), "path=%s", socket);
 	(void)snprintf(ready_option, sizeof(ready_option), "%d", ready_fd);
 	redirect_to_null();
@@ -265,7 +277,7 @@ static void exec_vmm(const struct instance_roots *roots, const char *name, int r
 	(void)fcntl(ready_fd, F_SETFD, 0);
 	(void)execl("/proc/self/exe", "vmm-cli", "vmm", "--api-socket", socket_option, "--ready-fd",
 		    ready_option, "--no-shutdown", (char *)NULL);
-	_exit(EXIT_FAILURE);
+	give_up(ready_fd, -errno);
 }
 
 /* ---- the watcher ---- */
@@ -380,7 +392,8 @@ static void last_words(const struct instance_roots *roots, const char *name,
 	memmove(out, line, strlen(line) + 1);
 }
 
-/* A newline comes when the VMM listens; end of file when it died before. */
+/* A newline comes when the VMM listens, an errno when it never was one, end of file when it died
+ * before. */
 static int wait_ready(const struct instance_roots *roots, const char *name, int fd,
 		      struct vmm_error *err)
 {
@@ -393,7 +406,10 @@ static int wait_ready(const struct instance_roots *roots, const char *name, int 
 		ready = poll(&pfd, 1, READY_WAIT_MS);
 	} while (ready < 0 && errno == EINTR);
 	if (ready == 1 && read(fd, &byte, 1) == 1) {
-		return 0;
+		return byte == '\n' ? 0
+				    : vmm_error_wrap(err, -(int)(unsigned char)byte,
+						     "VM '%s': runtime directory '%s'", name,
+						     roots->run);
 	}
 	if (ready == 0) {
 		return vmm_error_set(err, -ETIMEDOUT, "VM '%s': its VMM is not ready after %d s",

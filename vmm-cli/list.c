@@ -133,7 +133,7 @@ static void warn_of_names(const struct instance_roots *roots)
 
 		(void)snprintf(path, sizeof(path), "%s/%s/vmlinux", roots->vms, entry->d_name);
 		if (entry->d_name[0] != '.' && access(path, F_OK) == 0 &&
-		    vm_name_check(entry->d_name, &err) < 0) {
+		    cli_name_check(entry->d_name, &err) < 0) {
 			fprintf(stderr, "vmm-cli list: left out: %s\n", err.message);
 		}
 	}

@@ -49,17 +49,14 @@ static int find_chain(const struct instance_roots *roots, const char *name, stru
 	chain->count = 0;
 	(void)snprintf(next, sizeof(next), "%s", name);
 	while (ret == 0 && next[0] != '\0') {
-		char path[PATH_MAX + NAME_MAX + 1];
-
 		if (is_in(chain, next) || chain->count == CHAIN_MAX) {
 			return vmm_error_set(
 				err, -ELOOP, "VM '%s': its providers of network lead %s '%s'", name,
 				is_in(chain, next) ? "in a circle, back to" : "too far, on to",
 				next);
 		}
-		(void)snprintf(path, sizeof(path), "%s/%s", roots->vms, next);
-		if (access(path, F_OK) != 0) {
-			ret = vmm_error_wrap(err, -errno, "no VM '%s': '%s'", next, path);
+		ret = instance_check_known(roots, next, err);
+		if (ret < 0) {
 			return chain->count == 0 ? ret
 						 : vmm_error_wrap(err, ret, "network of VM '%s'",
 								  chain->name[chain->count - 1]);
@@ -67,7 +64,8 @@ static int find_chain(const struct instance_roots *roots, const char *name, stru
 		memcpy(chain->name[chain->count], next, sizeof(next));
 		ret = instance_provider(roots, chain->name[chain->count], next);
 		if (ret < 0) {
-			return vmm_error_wrap(err, ret, "'%s/providers/net'", path);
+			return vmm_error_wrap(err, ret, "'%s/%s/providers/net'", roots->vms,
+					      chain->name[chain->count]);
 		}
 		chain->count++;
 	}
@@ -142,7 +140,7 @@ static int boot(struct start *s, const char *name)
 static int start_vm(struct start *s, const char *name)
 {
 	struct chain chain;
-	int ret = vm_name_check(name, s->err);
+	int ret = cli_name_check(name, s->err);
 
 	if (ret == 0) {
 		ret = find_chain(&s->roots, name, &chain, s->err);

@@ -136,19 +136,16 @@ static void each(const struct names *names, instance_name_fn fn, struct stop *st
 
 static bool is_known(const struct stop *stop, const char *name)
 {
-	char path[PATH_MAX + NAME_MAX];
 	struct vmm_error err = {0};
 
-	if (vm_name_check(name, &err) < 0) {
+	if (cli_name_check(name, &err) < 0) {
 		(void)cli_fail("stop", &err);
 		return false;
 	}
-	(void)snprintf(path, sizeof(path), "%s/%s", stop->roots.vms, name);
 	if (instance_state(&stop->roots, name) != INSTANCE_ABSENT) {
 		return true;
 	}
-	if (access(path, F_OK) != 0) {
-		(void)vmm_error_wrap(&err, -errno, "no VM '%s': '%s'", name, path);
+	if (instance_check_known(&stop->roots, name, &err) < 0) {
 		(void)cli_fail("stop", &err);
 		return false;
 	}
