@@ -288,9 +288,6 @@ static uint8_t next_status(const struct vmm_carrier *c, uint8_t value)
 	uint8_t to = value & (uint8_t)~VMM_VIRTIO_S_NEEDS_RESET;
 	bool valid;
 
-	if (from & VMM_VIRTIO_S_FAILED) {
-		return c->status;
-	}
 	if (to == (from | VMM_VIRTIO_S_FAILED)) {
 		return to | fixed;
 	}
