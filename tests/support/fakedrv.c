@@ -136,7 +136,7 @@ static void place_ring(struct queue *q, const struct storage *storage, uint16_t 
 	r->used_flags = used;
 	r->used_idx = used + 1;
 	r->used = (struct fakedrv_used *)(void *)(used + 2);
-	r->avail_event = used + 2 + 4u * size;
+	r->avail_event = used + 2 + (size_t)4 * size;
 	q->next_free = xcalloc(size, sizeof(*q->next_free));
 	q->descs = xcalloc(size, sizeof(*q->descs));
 	for (uint32_t i = 0; i < size; i++) {

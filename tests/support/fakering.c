@@ -105,8 +105,8 @@ int fakedrv_add_indirect(struct fakedrv *drv, unsigned queue, const struct faked
 	}
 	head = take_descs(q, direct + 1);
 	if (!tables[head]) {
-		tables[head] =
-			fakedrv_alloc(drv, 16u * vmm_carrier_queue_size_max(drv->carrier, queue));
+		tables[head] = fakedrv_alloc(
+			drv, sizeof(*table) * vmm_carrier_queue_size_max(drv->carrier, queue));
 	}
 	table = tables[head];
 	for (unsigned i = 0; i < count - direct; i++) {
