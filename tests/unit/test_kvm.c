@@ -1,0 +1,433 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The KVM layer: what it refuses before the kernel sees it, interrupt routes, eventfds, the gate.
+ * Guests that run are in tests/guest.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/kvm.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "faultinj.h"
+#include "fdcount.h"
+#include "kvm/kvm.h"
+#include "suite.h"
+
+static struct vmm_loop *loop;
+static struct vmm_bus *mmio;
+static struct vmm_kvm *kvm;
+static struct vmm_error err;
+static int kvm_fd;
+
+static void on_event(void *ctx, const struct vmm_kvm_event *event)
+{
+	(void)ctx;
+	ck_abort_msg("event %d: %s", (int)event->kind, event->detail ? event->detail : "");
+}
+
+static int create(void)
+{
+	const struct vmm_kvm_config config = {
+		.kvm_fd = kvm_fd,
+		.loop = loop,
+		.mmio = mmio,
+		.kick_signal = SIGRTMIN,
+		.event = on_event,
+	};
+
+	err = (struct vmm_error){0};
+	return vmm_kvm_create(&kvm, &config, &err);
+}
+
+static void setup(void)
+{
+	kvm_fd = vmm_kvm_open(&err);
+	ck_assert_int_ge(kvm_fd, 0);
+	ck_assert_int_eq(vmm_loop_create(&loop), 0);
+	ck_assert_int_eq(vmm_bus_create(&mmio), 0);
+	ck_assert_msg(create() == 0, "%s", err.message);
+	ck_assert_int_eq(ioctl(vmm_kvm_vm_fd(kvm), KVM_CREATE_IRQCHIP, 0), 0);
+	vmm_kvm_set_msi_window(kvm, 0xfee00000, 0x100000);
+}
+
+static void teardown(void)
+{
+	vmm_kvm_destroy(kvm);
+	vmm_bus_destroy(mmio);
+	vmm_loop_destroy(loop);
+	(void)close(kvm_fd);
+}
+
+START_TEST(kvm_check_of_another_file_is_refused)
+{
+	int fd = open("/dev/null", O_RDWR);
+
+	ck_assert_int_eq(vmm_kvm_check(fd, &err), -EINVAL);
+	ck_assert_ptr_nonnull(strstr(err.message, "/dev/kvm"));
+	(void)close(fd);
+	err = (struct vmm_error){0};
+	ck_assert_int_eq(vmm_kvm_check(kvm_fd, &err), 0);
+}
+END_TEST
+
+START_TEST(kvm_check_names_what_is_missing)
+{
+	static const struct vmm_kvm_cap caps[] = {
+		{KVM_CAP_IRQCHIP, "what every KVM has"},
+		{0x7fffffff, "a thing of the future"},
+	};
+
+	ck_assert_int_eq(vmm_kvm_check_caps(kvm_fd, caps, 2, &err), -ENOTSUP);
+	ck_assert_ptr_nonnull(strstr(err.message, "a thing of the future"));
+}
+END_TEST
+
+/* ---- routes: a hostile guest chooses address and data ---- */
+
+START_TEST(kvm_msi_address_outside_the_window_is_refused)
+{
+	static const uint64_t hostile[] = {
+		0,          0xfedfffff,  0xfef00000,        0xffffffff,
+		UINT64_MAX, 0x1fee00000, UINT64_C(1) << 63, 0xe0000000,
+	};
+	unsigned gsi;
+
+	ck_assert_int_eq(vmm_kvm_msi_alloc(kvm, &gsi), 0);
+	for (unsigned i = 0; i < sizeof(hostile) / sizeof(hostile[0]); i++) {
+		ck_assert_int_eq(vmm_kvm_msi_route(kvm, gsi, hostile[i], 0x40), -EINVAL);
+	}
+	ck_assert_int_eq(vmm_kvm_msi_route(kvm, gsi, 0xfee00000, 0x40), 0);
+	ck_assert_int_eq(vmm_kvm_msi_route(kvm, gsi, 0xfeefffff, UINT32_MAX), 0);
+	vmm_kvm_msi_free(kvm, gsi);
+}
+END_TEST
+
+START_TEST(kvm_msi_gsi_that_is_not_allocated_is_refused)
+{
+	unsigned gsi;
+
+	ck_assert_int_eq(vmm_kvm_msi_alloc(kvm, &gsi), 0);
+	ck_assert_uint_ge(gsi, VMM_KVM_GSI_LINES);
+	ck_assert_int_eq(vmm_kvm_msi_route(kvm, gsi + 1, 0xfee00000, 0x40), -EINVAL);
+	ck_assert_int_eq(vmm_kvm_msi_route(kvm, 0, 0xfee00000, 0x40), -EINVAL);
+	ck_assert_int_eq(vmm_kvm_msi_route(kvm, VMM_KVM_GSI_LINES - 1, 0xfee00000, 0x40), -EINVAL);
+	ck_assert_int_eq(vmm_kvm_msi_route(kvm, 4096, 0xfee00000, 0x40), -EINVAL);
+	ck_assert_int_eq(vmm_kvm_msi_route(kvm, UINT32_MAX, 0xfee00000, 0x40), -EINVAL);
+	vmm_kvm_msi_free(kvm, gsi);
+	ck_assert_int_eq(vmm_kvm_msi_route(kvm, gsi, 0xfee00000, 0x40), -EINVAL);
+	vmm_kvm_msi_free(kvm, gsi);
+	vmm_kvm_msi_free(kvm, UINT32_MAX);
+	vmm_kvm_msi_free(kvm, 3);
+}
+END_TEST
+
+START_TEST(kvm_msi_all_taken_is_no_space_and_freed_ones_come_back)
+{
+	unsigned count = 0;
+	unsigned gsi;
+	unsigned last = 0;
+
+	while (vmm_kvm_msi_alloc(kvm, &gsi) == 0) {
+		last = gsi;
+		ck_assert_uint_le(++count, 4096);
+	}
+	ck_assert_uint_gt(count, 1000);
+	vmm_kvm_msi_free(kvm, last - 5);
+	ck_assert_int_eq(vmm_kvm_msi_alloc(kvm, &gsi), 0);
+	ck_assert_uint_eq(gsi, last - 5);
+	ck_assert_int_eq(vmm_kvm_msi_alloc(kvm, &gsi), -ENOSPC);
+}
+END_TEST
+
+START_TEST(kvm_pins_beyond_the_lines_are_refused)
+{
+	ck_assert_int_eq(vmm_kvm_route_pin(kvm, VMM_KVM_GSI_LINES, 2, 0), -EINVAL);
+	ck_assert_int_eq(vmm_kvm_route_pin(kvm, UINT32_MAX, 2, 0), -EINVAL);
+	for (unsigned pin = 0; pin < VMM_KVM_GSI_LINES; pin++) {
+		ck_assert_int_eq(vmm_kvm_route_pin(kvm, pin, KVM_IRQCHIP_IOAPIC, pin), 0);
+	}
+	ck_assert_int_eq(vmm_kvm_route_commit(kvm), 0);
+}
+END_TEST
+
+#define LAPIC_SPURIOUS 0xf0u
+#define LAPIC_IRR      0x200u
+#define LAPIC_ENABLED  0x1u /* in the second byte of the spurious vector register */
+
+/* Points a pin of the IOAPIC at a vector of the one vCPU, whose local APIC is on. */
+static void wire_pin(unsigned pin, uint8_t vector)
+{
+	struct kvm_irqchip chip = {.chip_id = KVM_IRQCHIP_IOAPIC};
+	struct kvm_lapic_state lapic;
+
+	ck_assert_int_eq(vmm_kvm_add_vcpu(kvm, &err), 0);
+	ck_assert_int_eq(ioctl(vmm_kvm_vcpu_fd(kvm, 0), KVM_GET_LAPIC, &lapic), 0);
+	lapic.regs[LAPIC_SPURIOUS + 1] |= LAPIC_ENABLED;
+	ck_assert_int_eq(ioctl(vmm_kvm_vcpu_fd(kvm, 0), KVM_SET_LAPIC, &lapic), 0);
+	ck_assert_int_eq(ioctl(vmm_kvm_vm_fd(kvm), KVM_GET_IRQCHIP, &chip), 0);
+	chip.chip.ioapic.redirtbl[pin].bits = vector; /* edge, not masked, to APIC 0 */
+	ck_assert_int_eq(ioctl(vmm_kvm_vm_fd(kvm), KVM_SET_IRQCHIP, &chip), 0);
+}
+
+/* True when a vector waits at the vCPU's local APIC. */
+static bool vector_waits(uint8_t vector)
+{
+	struct kvm_lapic_state lapic;
+
+	ck_assert_int_eq(ioctl(vmm_kvm_vcpu_fd(kvm, 0), KVM_GET_LAPIC, &lapic), 0);
+	return ((uint8_t)lapic.regs[LAPIC_IRR + vector / 32 * 16 + vector % 32 / 8] >> vector % 8 &
+		1) != 0;
+}
+
+START_TEST(kvm_line_raised_reaches_the_processor)
+{
+	struct vmm_irq *irq;
+
+	wire_pin(9, 0x51);
+	ck_assert_int_eq(vmm_kvm_route_pin(kvm, 7, KVM_IRQCHIP_IOAPIC, 9), 0);
+	ck_assert_int_eq(vmm_kvm_route_commit(kvm), 0);
+	ck_assert_int_eq(vmm_kvm_line_create(kvm, 7, &irq), 0);
+	ck_assert(!vector_waits(0x51));
+	vmm_irq_raise(irq);
+	for (int i = 0; i < 2000 && !vector_waits(0x51); i++) {
+		(void)usleep(1000);
+	}
+	ck_assert(vector_waits(0x51));
+	vmm_kvm_line_destroy(kvm, irq);
+	vmm_kvm_line_destroy(kvm, NULL);
+}
+END_TEST
+
+START_TEST(kvm_msi_reaches_the_processor_only_while_routed)
+{
+	int fd = eventfd(0, EFD_CLOEXEC);
+	uint64_t one = 1;
+	unsigned gsi;
+
+	wire_pin(0, 0);
+	ck_assert_int_eq(vmm_kvm_msi_alloc(kvm, &gsi), 0);
+	ck_assert_int_eq(vmm_kvm_irqfd(kvm, gsi, fd, true), 0);
+	ck_assert_int_eq(vmm_kvm_msi_route(kvm, gsi, 0xfee00000, 0x61), 0);
+	/* A hostile address takes the route away. */
+	ck_assert_int_eq(vmm_kvm_msi_route(kvm, gsi, 0, 0x61), -EINVAL);
+	ck_assert_int_eq(write(fd, &one, sizeof(one)), sizeof(one));
+	(void)usleep(20000);
+	ck_assert(!vector_waits(0x61));
+	ck_assert_int_eq(vmm_kvm_msi_route(kvm, gsi, 0xfee00000, 0x62), 0);
+	ck_assert_int_eq(write(fd, &one, sizeof(one)), sizeof(one));
+	for (int i = 0; i < 2000 && !vector_waits(0x62); i++) {
+		(void)usleep(1000);
+	}
+	ck_assert(vector_waits(0x62));
+	ck_assert(!vector_waits(0x61));
+	ck_assert_int_eq(vmm_kvm_irqfd(kvm, gsi, fd, false), 0);
+	vmm_kvm_msi_free(kvm, gsi);
+	(void)close(fd);
+}
+END_TEST
+
+START_TEST(kvm_irqfd_out_of_range_is_refused)
+{
+	int fd = eventfd(0, EFD_CLOEXEC);
+
+	ck_assert_int_eq(vmm_kvm_irqfd(kvm, 4096, fd, true), -EINVAL);
+	ck_assert_int_eq(vmm_kvm_irqfd(kvm, 4, -1, true), -EINVAL);
+	ck_assert_int_eq(vmm_kvm_irqfd(kvm, 4, fd, true), 0);
+	ck_assert_int_eq(vmm_kvm_irqfd(kvm, 4, fd, true), -EBUSY);
+	ck_assert_int_eq(vmm_kvm_irqfd(kvm, 4, fd, false), 0);
+	(void)close(fd);
+}
+END_TEST
+
+START_TEST(kvm_ioeventfd_connects_once)
+{
+	int fd = eventfd(0, EFD_CLOEXEC);
+
+	ck_assert_int_eq(vmm_kvm_ioeventfd(kvm, 0xd0000000, 0, fd, true), 0);
+	ck_assert_int_eq(vmm_kvm_ioeventfd(kvm, 0xd0000000, 0, fd, true), -EEXIST);
+	ck_assert_int_eq(vmm_kvm_ioeventfd(kvm, 0xd0000000, 0, fd, false), 0);
+	ck_assert_int_eq(vmm_kvm_ioeventfd(kvm, 0xd0000000, 0, fd, false), -ENOENT);
+	(void)close(fd);
+}
+END_TEST
+
+/* ---- vCPUs ---- */
+
+START_TEST(kvm_vcpus_beyond_the_limit_are_refused)
+{
+	for (unsigned i = 0; i < VMM_KVM_VCPUS_MAX; i++) {
+		ck_assert_msg(vmm_kvm_add_vcpu(kvm, &err) == 0, "%s", err.message);
+	}
+	ck_assert_int_eq(vmm_kvm_add_vcpu(kvm, &err), -ENOSPC);
+	ck_assert_uint_eq(vmm_kvm_vcpu_count(kvm), VMM_KVM_VCPUS_MAX);
+	ck_assert_int_ge(vmm_kvm_vcpu_fd(kvm, VMM_KVM_VCPUS_MAX - 1), 0);
+	ck_assert_int_eq(vmm_kvm_vcpu_fd(kvm, VMM_KVM_VCPUS_MAX), -EINVAL);
+}
+END_TEST
+
+/* Application processors wait for a start-up signal inside KVM_RUN: the gate has to get them out.
+ */
+static void add_waiting_vcpus(unsigned count)
+{
+	struct kvm_mp_state waiting = {.mp_state = KVM_MP_STATE_UNINITIALIZED};
+
+	for (unsigned i = 0; i < count; i++) {
+		ck_assert_int_eq(vmm_kvm_add_vcpu(kvm, &err), 0);
+		ck_assert_int_eq(ioctl(vmm_kvm_vcpu_fd(kvm, i), KVM_SET_MP_STATE, &waiting), 0);
+	}
+}
+
+START_TEST(kvm_gate_parks_and_runs_any_number_of_times)
+{
+	add_waiting_vcpus(4);
+	ck_assert_int_eq(vmm_kvm_start_threads(kvm, &err), 0);
+	for (int i = 0; i < 500; i++) {
+		vmm_kvm_run(kvm);
+		if (i % 3 == 0) {
+			(void)usleep(200);
+		}
+		if (i % 5 == 0) {
+			vmm_kvm_request_park(kvm);
+		}
+		vmm_kvm_park(kvm);
+	}
+	vmm_kvm_run(kvm);
+	vmm_kvm_stop_threads(kvm);
+	/* And once more from the beginning. */
+	ck_assert_int_eq(vmm_kvm_start_threads(kvm, &err), 0);
+	vmm_kvm_run(kvm);
+}
+END_TEST
+
+START_TEST(kvm_threads_are_named_and_block_other_signals)
+{
+	char path[64];
+	char line[128];
+	unsigned named = 0;
+	FILE *file;
+
+	add_waiting_vcpus(1);
+	ck_assert_int_eq(vmm_kvm_start_threads(kvm, &err), 0);
+	vmm_kvm_run(kvm);
+	(void)usleep(5000);
+	for (int tid = getpid(); tid < getpid() + 64; tid++) {
+		(void)snprintf(path, sizeof(path), "/proc/self/task/%d/status", tid);
+		file = fopen(path, "r");
+		while (file && fgets(line, sizeof(line), file)) {
+			unsigned long long blocked;
+
+			if (strncmp(line, "Name:\tvcpu0\n", 12) == 0) {
+				named++;
+			} else if (named == 1 && sscanf(line, "SigBlk: %llx", &blocked) == 1) {
+				ck_assert(blocked >> (SIGTERM - 1) & 1);
+				ck_assert(!(blocked >> (SIGRTMIN - 1) & 1));
+				named++;
+			}
+		}
+		if (file) {
+			(void)fclose(file);
+		}
+	}
+	ck_assert_uint_eq(named, 2);
+}
+END_TEST
+
+START_TEST(kvm_set_up_fails_cleanly_at_every_step)
+{
+	struct faultinj f = {0};
+	unsigned before = fdcount();
+	unsigned failures = 0;
+
+	vmm_kvm_destroy(kvm);
+	before = fdcount();
+	while (faultinj_next(&f)) {
+		int ret = create();
+
+		if (ret == 0) {
+			ret = vmm_kvm_add_vcpu(kvm, &err);
+		}
+		if (ret == 0) {
+			ret = vmm_kvm_start_threads(kvm, &err);
+		}
+		faultinj_stop(&f);
+		if (f.failed) {
+			ck_assert_msg(ret < 0, "%s", f.failed);
+			ck_assert_uint_gt(strlen(err.message), 0);
+			failures++;
+		} else {
+			ck_assert_int_eq(ret, 0);
+		}
+		vmm_kvm_destroy(kvm);
+		ck_assert_uint_eq(fdcount(), before);
+	}
+	ck_assert_uint_gt(failures, 5);
+	kvm = NULL;
+}
+END_TEST
+
+START_TEST(kvm_line_fails_cleanly_at_every_step)
+{
+	struct faultinj f = {0};
+	unsigned before = fdcount();
+
+	while (faultinj_next(&f)) {
+		struct vmm_irq *irq;
+		int ret = vmm_kvm_line_create(kvm, 4, &irq);
+
+		faultinj_stop(&f);
+		ck_assert_int_eq(ret < 0, f.failed != NULL);
+		ck_assert_int_eq(irq == NULL, f.failed != NULL);
+		vmm_kvm_line_destroy(kvm, irq);
+		ck_assert_uint_eq(fdcount(), before);
+	}
+}
+END_TEST
+
+int main(void)
+{
+	const TTest *const tests[] = {
+		kvm_check_of_another_file_is_refused,
+		kvm_check_names_what_is_missing,
+		kvm_msi_address_outside_the_window_is_refused,
+		kvm_msi_gsi_that_is_not_allocated_is_refused,
+		kvm_msi_all_taken_is_no_space_and_freed_ones_come_back,
+		kvm_pins_beyond_the_lines_are_refused,
+		kvm_line_raised_reaches_the_processor,
+		kvm_msi_reaches_the_processor_only_while_routed,
+		kvm_irqfd_out_of_range_is_refused,
+		kvm_ioeventfd_connects_once,
+		kvm_vcpus_beyond_the_limit_are_refused,
+		kvm_gate_parks_and_runs_any_number_of_times,
+		kvm_threads_are_named_and_block_other_signals,
+		kvm_set_up_fails_cleanly_at_every_step,
+		kvm_line_fails_cleanly_at_every_step,
+	};
+	int fd = vmm_kvm_open(&err);
+	Suite *suite = suite_create("kvm");
+	TCase *tcase = tcase_create("kvm");
+	SRunner *runner;
+	int failed;
+
+	if (fd < 0) {
+		(void)printf("skipped: %s\n", err.message);
+		return 77;
+	}
+	(void)close(fd);
+	tcase_set_timeout(tcase, SUITE_TEST_TIMEOUT);
+	tcase_add_checked_fixture(tcase, setup, teardown);
+	for (size_t i = 0; i < sizeof(tests) / sizeof(tests[0]); i++) {
+		tcase_add_test(tcase, tests[i]);
+	}
+	suite_add_tcase(suite, tcase);
+	runner = srunner_create(suite);
+	srunner_run_all(runner, CK_ENV);
+	failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
