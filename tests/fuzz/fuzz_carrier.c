@@ -19,7 +19,7 @@
 #include "fakedrv.h"
 #include "testdev.h"
 
-#define STEP_SIZE  8u
+#define STEP_SIZE  ((size_t)8)
 #define STEPS_MAX  256u
 #define ARENA_SIZE 0x4000u
 

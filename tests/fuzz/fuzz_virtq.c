@@ -28,7 +28,7 @@
 #define TABLE_GPA  (RAM_BASE + 0x1000)
 #define BUFFER_GPA (RAM_BASE + 0x2000)
 #define SIZE_MAX_  16u
-#define STEP_SIZE  8u
+#define STEP_SIZE  ((size_t)8)
 #define STEPS_MAX  512u
 
 #define REQUIRE(what)                                                                    \
@@ -60,7 +60,7 @@ struct fuzz {
 	unsigned broken_calls;
 
 	/* The model's state. */
-	unsigned size;
+	uint64_t size;
 	bool event_idx;
 	bool indirect;
 	bool broken;
@@ -403,7 +403,7 @@ static void run_step(struct fuzz *f, const uint8_t *s)
 		step_desc(f, DESC_GPA + 16 * (s[1] % f->size), s);
 		break;
 	case 3:
-		step_desc(f, TABLE_GPA + 16 * (s[1] % 64) + (s[0] >> 4 & 7), s);
+		step_desc(f, TABLE_GPA + UINT64_C(16) * (s[1] % 64) + (s[0] >> 4 & 7), s);
 		break;
 	case 4:
 		/* Offer a head as a driver does. */

@@ -41,6 +41,17 @@ static inline int suite_run(const char *name, const TTest *const *tests, size_t 
 	}
 
 /*
+ * For loops of many thousand rounds: check writes a message to a file for each ck_assert, also for
+ * one that holds.
+ */
+#define SUITE_REQUIRE(condition)                                        \
+	do {                                                            \
+		if (!(condition)) {                                     \
+			ck_abort_msg("'%s' does not hold", #condition); \
+		}                                                       \
+	} while (0)
+
+/*
  * For suites with loop tests: a test and how often it runs, with _i counting from 0.
  *
  *	static const struct suite_test tests[] = {{a_test, 1}, {a_table, 17}};

@@ -5,7 +5,6 @@
  * more, and a device that serves requests again after a reset.
  */
 #include <errno.h>
-#include <pthread.h>
 #include <string.h>
 #include <time.h>
 
@@ -601,77 +600,6 @@ START_TEST(overlapping_ring_areas_hurt_the_guest_only)
 }
 END_TEST
 
-/* ---- a guest that changes its mind while the device reads ---- */
-
-struct flipper {
-	struct fakedrv_desc *desc;
-	vmm_gpa good;
-	bool stop; /* atomic */
-};
-
-/* A descriptor that is in turn good, outside memory, far too long and endless. */
-static void *flip(void *ctx)
-{
-	struct flipper *flipper = ctx;
-	uint64_t *addr = &flipper->desc->addr;
-	uint64_t *rest = addr + 1;
-	const uint64_t flags = 32; /* bit position in rest */
-
-	for (unsigned i = 0; !__atomic_load_n(&flipper->stop, __ATOMIC_RELAXED); i++) {
-		__atomic_store_n(addr, i & 1 ? MEMFIX_HOLE : flipper->good, __ATOMIC_RELAXED);
-		__atomic_store_n(rest,
-				 i & 2 ? UINT32_MAX
-				       : (16 | (uint64_t)(i & 4 ? WRITE | NEXT : WRITE) << flags),
-				 __ATOMIC_RELAXED);
-	}
-	return NULL;
-}
-
-START_TEST(descriptor_changed_while_read_gives_a_checked_chain_or_none)
-{
-	struct fixture f;
-	struct vmm_mem_mapping map;
-	struct flipper flipper;
-	pthread_t thread;
-	unsigned good = 0;
-
-	set_up(&f);
-	ck_assert_int_eq(vmm_mem_get_mapping(fakedrv_mem(f.drv), 0, &map), 0);
-	flipper = (struct flipper){.desc = &f.ring->desc[0], .good = f.gpa};
-	ck_assert_int_eq(pthread_create(&thread, NULL, flip, &flipper), 0);
-	for (unsigned i = 0; i < 3000 || (good == 0 && i < 300000); i++) {
-		struct vmm_chain *c = &f.chain;
-		const uint8_t *start = map.host;
-		const uint8_t *base;
-
-		fakedrv_offer(f.drv, 0, 0);
-		if (vmm_virtq_pop(f.q, c) != 1) {
-			ck_assert_int_eq(fakedrv_start(f.drv, NULL), 0);
-			f.q = testdev_queue(&f.dev, 0);
-			continue;
-		}
-		ck_assert_uint_eq(c->readable, 0);
-		if (c->writable == 0) {
-			/* The descriptor as a reset of the driver left it: no bytes. */
-			ck_assert_uint_eq(c->writable_len, 0);
-			ck_assert_int_eq(vmm_virtq_push(f.q, 0, 0), 0);
-			continue;
-		}
-		good++;
-		base = f.iov[0].iov_base;
-		ck_assert_uint_eq(c->writable, 1);
-		ck_assert_uint_eq(c->writable_len, 16);
-		ck_assert_uint_eq(f.iov[0].iov_len, 16);
-		ck_assert(base >= start && base + 16 <= start + map.size);
-		ck_assert_int_eq(vmm_virtq_push(f.q, 0, 16), 0);
-	}
-	__atomic_store_n(&flipper.stop, true, __ATOMIC_RELAXED);
-	ck_assert_int_eq(pthread_join(thread, NULL), 0);
-	ck_assert_uint_gt(good, 0);
-	tear_down(&f);
-}
-END_TEST
-
 int main(void)
 {
 	const struct suite_test tests[] = {
@@ -689,7 +617,6 @@ int main(void)
 		{break_by_the_device_is_told_once, 1},
 		{buffer_over_the_rings_hurts_the_guest_only, 4},
 		{overlapping_ring_areas_hurt_the_guest_only, 1},
-		{descriptor_changed_while_read_gives_a_checked_chain_or_none, 1},
 	};
 
 	return suite_run_looped("virtq_hostile", tests, sizeof(tests) / sizeof(tests[0]));

@@ -210,6 +210,88 @@ START_TEST(wake_ups_between_two_threads_are_never_lost)
 }
 END_TEST
 
+/* ---- a guest that changes its mind while the device reads ---- */
+
+struct flipper {
+	struct fakedrv_desc *desc;
+	vmm_gpa good;
+	bool stop; /* atomic */
+};
+
+/* A descriptor that is in turn good, outside memory, far too long and endless. */
+static void *flip(void *ctx)
+{
+	struct flipper *flipper = ctx;
+	uint64_t *addr = &flipper->desc->addr;
+	uint64_t *rest = addr + 1;
+	const uint64_t flags = 32; /* bit position in rest */
+
+	for (unsigned i = 0; !__atomic_load_n(&flipper->stop, __ATOMIC_RELAXED); i++) {
+		__atomic_store_n(addr, i & 1 ? MEMFIX_HOLE : flipper->good, __ATOMIC_RELAXED);
+		__atomic_store_n(
+			rest,
+			i & 2 ? UINT32_MAX
+			      : (16 | (uint64_t)(i & 4 ? FAKEDRV_DESC_WRITE | FAKEDRV_DESC_NEXT
+						       : FAKEDRV_DESC_WRITE)
+					      << flags),
+			__ATOMIC_RELAXED);
+	}
+	return NULL;
+}
+
+START_TEST(descriptor_changed_while_read_gives_a_checked_chain_or_none)
+{
+	struct testdev dev;
+	struct fakedrv *drv;
+	struct vmm_virtq *q;
+	struct iovec iov[TESTDEV_QUEUE_SIZE];
+	struct vmm_chain chain = {.iov = iov, .iov_cap = TESTDEV_QUEUE_SIZE};
+	struct vmm_mem_mapping map;
+	struct flipper flipper;
+	pthread_t thread;
+	unsigned good = 0;
+
+	testdev_init(&dev);
+	drv = fakedrv_create(&dev.base);
+	ck_assert_int_eq(fakedrv_start(drv, NULL), 0);
+	q = testdev_queue(&dev, 0);
+	ck_assert_int_eq(vmm_mem_get_mapping(fakedrv_mem(drv), 0, &map), 0);
+	flipper = (struct flipper){.desc = &fakedrv_ring(drv, 0)->desc[0],
+				   .good = fakedrv_gpa(drv, fakedrv_alloc(drv, 64))};
+	ck_assert_int_eq(pthread_create(&thread, NULL, flip, &flipper), 0);
+	for (unsigned i = 0; i < 3000 || (good == 0 && i < 300000); i++) {
+		struct vmm_chain *c = &chain;
+		const uint8_t *start = map.host;
+		const uint8_t *base;
+
+		fakedrv_offer(drv, 0, 0);
+		if (vmm_virtq_pop(q, c) != 1) {
+			ck_assert_int_eq(fakedrv_start(drv, NULL), 0);
+			q = testdev_queue(&dev, 0);
+			continue;
+		}
+		ck_assert_uint_eq(c->readable, 0);
+		if (c->writable == 0) {
+			/* The descriptor as a reset of the driver left it: no bytes. */
+			ck_assert_uint_eq(c->writable_len, 0);
+			ck_assert_int_eq(vmm_virtq_push(q, 0, 0), 0);
+			continue;
+		}
+		good++;
+		base = iov[0].iov_base;
+		ck_assert_uint_eq(c->writable, 1);
+		ck_assert_uint_eq(c->writable_len, 16);
+		ck_assert_uint_eq(iov[0].iov_len, 16);
+		ck_assert(base >= start && base + 16 <= start + map.size);
+		ck_assert_int_eq(vmm_virtq_push(q, 0, 16), 0);
+	}
+	__atomic_store_n(&flipper.stop, true, __ATOMIC_RELAXED);
+	ck_assert_int_eq(pthread_join(thread, NULL), 0);
+	ck_assert_uint_gt(good, 0);
+	fakedrv_destroy(drv);
+}
+END_TEST
+
 /* ---- one carrier, several vCPUs ---- */
 
 #define VCPU_ROUNDS 300u
@@ -362,6 +444,7 @@ int main(void)
 {
 	const struct suite_test tests[] = {
 		{wake_ups_between_two_threads_are_never_lost, 4},
+		{descriptor_changed_while_read_gives_a_checked_chain_or_none, 1},
 		{registers_of_one_device_under_many_vcpus_stay_consistent, 1},
 	};
 
