@@ -341,8 +341,8 @@ END_TEST
 START_TEST(kvm_set_up_fails_cleanly_at_every_step)
 {
 	struct faultinj f = {0};
-	unsigned before = fdcount();
 	unsigned failures = 0;
+	unsigned before;
 
 	vmm_kvm_destroy(kvm);
 	before = fdcount();

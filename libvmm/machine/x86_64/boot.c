@@ -10,7 +10,7 @@
 #include "machine/x86_64/layout.h"
 
 #define PAGE_SIZE   UINT64_C(4096)
-#define ENTRIES     512u
+#define ENTRIES     ((size_t)512)
 #define PRESENT_RW  UINT64_C(0x03)
 #define LARGE_PAGE  UINT64_C(0x80)
 #define DIRECTORIES 4u
@@ -30,7 +30,7 @@ int vmm_x86_write_tables(struct vmm_mem *mem)
 		return -EFAULT;
 	}
 	directory_pointers = table + ENTRIES;
-	directories = table + 2 * ENTRIES;
+	directories = table + (size_t)2 * ENTRIES;
 	table[0] = (PAGE_TABLE_GPA + PAGE_SIZE) | PRESENT_RW;
 	for (unsigned i = 0; i < DIRECTORIES; i++) {
 		directory_pointers[i] = (PAGE_TABLE_GPA + (2 + i) * PAGE_SIZE) | PRESENT_RW;

@@ -39,9 +39,10 @@ static const uint32_t more_msrs[] = {
 	0x209, 0x20a, 0x20b, 0x20c, 0x20d, 0x20e, 0x20f, 0x277, 0x2ff,
 };
 
-struct msr {
+/* A list of one: head.entries[0] lies in the bytes after head. */
+union msr {
 	struct kvm_msrs head;
-	struct kvm_msr_entry entry;
+	uint8_t bytes[sizeof(struct kvm_msrs) + sizeof(struct kvm_msr_entry)];
 };
 
 struct cpu {
@@ -154,11 +155,13 @@ static int set_cpuid(const struct x86_cpus *cpus, unsigned index, int fd)
 /* One at a time: KVM stops at the first that this host or this guest's CPUID does not have. */
 static void save_msr(struct cpu *cpu, int fd, uint32_t index)
 {
-	struct msr m = {.head.nmsrs = 1, .entry.index = index};
+	union msr m = {.bytes = {0}};
 
+	m.head.nmsrs = 1;
+	m.head.entries[0].index = index;
 	/* The clock runs on: setting it back one vCPU after the other would unsynchronise them. */
 	if (index != MSR_TSC && ioctl(fd, KVM_GET_MSRS, &m) == 1) {
-		cpu->msrs[cpu->msr_count++] = m.entry;
+		cpu->msrs[cpu->msr_count++] = m.head.entries[0];
 	}
 }
 
@@ -227,8 +230,10 @@ int vmm_x86_cpus_setup(struct x86_cpus *cpus, struct vmm_kvm *kvm, struct vmm_er
 static int restore_msrs(const struct cpu *cpu, int fd)
 {
 	for (size_t i = 0; i < cpu->msr_count; i++) {
-		struct msr m = {.head.nmsrs = 1, .entry = cpu->msrs[i]};
+		union msr m = {.bytes = {0}};
 
+		m.head.nmsrs = 1;
+		m.head.entries[0] = cpu->msrs[i];
 		/* Some can be read and not written; a guest cannot have changed those. */
 		if (ioctl(fd, KVM_SET_MSRS, &m) < 0) {
 			return -errno;

@@ -191,7 +191,7 @@ int vmm_x86_phys_bits(int kvm_fd, unsigned *bits, struct vmm_error *err)
 	struct kvm_cpuid2 *c;
 	int ret = vmm_x86_cpuid_supported(kvm_fd, &c);
 
-	if (ret < 0) {
+	if (!c) {
 		return vmm_error_wrap(err, ret, "KVM: supported CPUID");
 	}
 	*bits = 36;

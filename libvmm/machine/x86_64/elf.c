@@ -147,7 +147,7 @@ static bool entry_inside(const struct x86_plan *plan)
 
 int vmm_x86_plan_elf(const struct x86_image *image, struct x86_plan *plan, struct vmm_error *err)
 {
-	Elf64_Ehdr eh;
+	Elf64_Ehdr eh = {0};
 	int ret = read_header(image, &eh, err);
 
 	for (unsigned i = 0; ret == 0 && i < eh.e_phnum; i++) {

@@ -40,7 +40,7 @@ int vmm_machine_create(struct vmm_machine **out, const struct vmm_machine_config
 		       struct vmm_error *err)
 {
 	struct vmm_machine *m = calloc(1, sizeof(*m));
-	unsigned phys_bits;
+	unsigned phys_bits = 0;
 	int ret;
 
 	*out = NULL;
@@ -184,7 +184,7 @@ void vmm_machine_unplace(struct vmm_machine *m, enum vmm_platform_type type)
 
 int vmm_machine_check_kernel(int fd, struct vmm_error *err)
 {
-	struct x86_image image;
+	struct x86_image image = {0};
 	struct x86_plan plan;
 	int ret = vmm_x86_image_fd(&image, &fd, err);
 
@@ -218,7 +218,7 @@ static int reset_irqchips(struct vmm_machine *m, struct vmm_error *err)
 static int load_initrd(struct vmm_machine *m, int fd, const struct x86_plan *plan,
 		       struct x86_boot_params *params, struct vmm_error *err)
 {
-	struct x86_image image;
+	struct x86_image image = {0};
 	int ret = 0;
 
 	if (fd >= 0) {
@@ -286,7 +286,7 @@ int vmm_machine_boot(struct vmm_machine *m, const struct vmm_machine_image *imag
 		.cmdline = CMDLINE_GPA,
 	};
 	struct x86_image kernel;
-	struct x86_plan plan;
+	struct x86_plan plan = {0};
 	int fd = image->kernel_fd;
 	int ret = vmm_x86_image_fd(&kernel, &fd, err);
 
