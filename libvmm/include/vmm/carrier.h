@@ -37,7 +37,8 @@ struct vmm_carrier_config {
 	struct vmm_irq *const *queue_irqs; /* queue_count entries or NULL; the array is copied */
 	/*
 	 * Called whenever the device was activated (true) or was reset (false), on the loop's
-	 * thread; for transports that connect kicks only while active. May be NULL.
+	 * thread; for transports that connect kicks only while active. May be NULL. It must not
+	 * take a lock that is held around a register call: that call may be waiting for it.
 	 */
 	void (*on_active)(void *ctx, bool active);
 	void *ctx;
@@ -94,7 +95,10 @@ int vmm_carrier_get_queue(struct vmm_carrier *c, unsigned queue, struct vmm_carr
  */
 int vmm_carrier_set_queue(struct vmm_carrier *c, unsigned queue, const struct vmm_carrier_queue *q);
 
-/* Generation of the configuration space (section 2.5). */
+/*
+ * Generation of the configuration space (section 2.5): two reads with any number of changes between
+ * them give two values.
+ */
 uint8_t vmm_carrier_config_generation(struct vmm_carrier *c);
 /* Any offset and length: bytes past the end read 0. */
 void vmm_carrier_read_config(struct vmm_carrier *c, size_t offset, void *buf, size_t len);
