@@ -127,6 +127,14 @@ static void set_rules(struct net *net, uint64_t features)
 		.data_valid = (features & F_GUEST_CSUM) != 0 && vmm_tap_is_trusted(net->tap),
 		.packet_max = packet_max,
 	};
+	/* Without segmentation a frame is a packet, of the usual size unless we know better. */
+	net->rx_need = HEADER_SIZE + (packet_max > 0 ? packet_max : 1500 + ETH_SIZE + VLAN_SIZE);
+	if (net->rx_rules.tso4 || net->rx_rules.tso6 || net->rx_rules.uso) {
+		net->rx_need = HEADER_SIZE + FRAME_MAX;
+	}
+	if ((features & F_MRG_RXBUF) == 0) {
+		net->rx_need = 0; /* a frame has one buffer, however many there are */
+	}
 }
 
 static uint32_t guest_offloads(const struct net *net)
@@ -154,30 +162,49 @@ static void control_again(void *ctx)
 	vmm_net_control(ctx);
 }
 
+/* Prepares the tap for what the driver can do, unless it is gone. */
+static int connect_tap(struct net *net, struct vmm_loop *loop)
+{
+	int ret;
+
+	if (net->tap_lost) {
+		return 0;
+	}
+	ret = vmm_tap_set_offloads(net->tap, guest_offloads(net));
+	if (ret == -EBADFD) {
+		net->tap_lost = true;
+		update_status(net);
+		return 0;
+	}
+	if (ret < 0) {
+		return ret;
+	}
+	net->events = VMM_LOOP_READABLE;
+	return vmm_loop_add_fd(loop, vmm_tap_fd(net->tap), net->events, on_tap, net, &net->source);
+}
+
 static int net_activate(struct vmm_virtio_device *dev, const struct vmm_virtio_active *active)
 {
 	struct net *net = from_base(dev);
 	int ret;
 
 	set_rules(net, active->features);
-	if (!net->tap_lost) {
-		ret = vmm_tap_set_offloads(net->tap, guest_offloads(net));
-		if (ret == -EBADFD) {
-			net->tap_lost = true;
-			update_status(net);
-		} else if (ret < 0) {
-			return ret;
-		}
+	ret = vmm_loop_add_timer(active->loop, vmm_net_receive_anyway, net, &net->rx_timer);
+	if (ret < 0) {
+		return ret;
 	}
-	net->events = VMM_LOOP_READABLE;
-	if (!net->tap_lost) {
-		ret = vmm_loop_add_fd(active->loop, vmm_tap_fd(net->tap), net->events, on_tap, net,
-				      &net->source);
-		if (ret < 0) {
-			return ret;
-		}
+	ret = connect_tap(net, active->loop);
+	if (ret < 0) {
+		vmm_source_remove(net->rx_timer);
+		net->rx_timer = NULL;
+		return ret;
 	}
 	net->active = *active;
+	net->hand.first = 0;
+	net->hand.end = 0;
+	net->hand.iovs_used = 0;
+	net->hand.capacity = 0;
+	net->rx_waiting = false;
 	net->rx_wanted = false;
 	net->tx_blocked = false;
 	net->rx_errors = 0;
@@ -211,6 +238,8 @@ static void net_reset(struct vmm_virtio_device *dev)
 	vmm_loop_cancel(net->active.loop, &net->ctrl_again);
 	vmm_source_remove(net->source);
 	net->source = NULL;
+	vmm_source_remove(net->rx_timer);
+	net->rx_timer = NULL;
 	memset(&net->active, 0, sizeof(net->active));
 	/* What the host sends to a driver of which nothing is known yet. */
 	(void)vmm_tap_set_offloads(net->tap, 0);

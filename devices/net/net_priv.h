@@ -132,7 +132,13 @@ struct net {
 	bool rx_wanted;            /* the guest has buffers */
 	bool tx_blocked;           /* the tap takes no more for now */
 	unsigned rx_errors;        /* in a row */
-	struct vmm_work tx_again;  /* what one turn left over */
+	/* With fewer buffers than the largest frame may need, reading waits for more, but not long:
+	 * the driver may have no more to give. */
+	size_t rx_need;
+	struct vmm_source *rx_timer;
+	bool rx_waiting;          /* the timer runs */
+	bool rx_impatient;        /* it has run out: what is there has to do */
+	struct vmm_work tx_again; /* what one turn left over */
 	struct vmm_work ctrl_again;
 
 	struct net_rules rx_rules;
@@ -179,6 +185,7 @@ bool vmm_net_filter_accepts(const struct net_filter *f, const uint8_t *mac, cons
 
 /* rx.c, tx.c, ctrl.c: run a queue until it has nothing more to do for now. */
 void vmm_net_receive(struct net *net);
+void vmm_net_receive_anyway(void *net); /* the timer's */
 void vmm_net_transmit(struct net *net);
 void vmm_net_control(struct net *net);
 

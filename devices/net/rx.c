@@ -12,6 +12,9 @@
 
 #define TURN       64u /* frames before other devices of the loop have their turn */
 #define ERRORS_MAX 16u /* in a row, before the back end counts as lost */
+/* How long reading waits for buffers. A frame that finds too few is lost, and with it the rest of
+ * what TCP has under way; a driver with few buffers waits this long for each batch. */
+#define PATIENCE_NS UINT64_C(2000000)
 
 struct prefix {
 	struct net_header header;
@@ -54,8 +57,10 @@ static int take_one(struct net_hand *hand, struct vmm_virtq *q)
 	return 1;
 }
 
-/* Room for the largest frame if the guest has given as much, and at least one buffer. 0 or
- * -EPROTO. */
+/*
+ * Takes chains until there is room for the largest frame. 1: there is, or no more can be held;
+ * 0: the guest has not given as much; -EPROTO, -EFAULT: broken.
+ */
 static int take_enough(struct net *net, struct vmm_virtq *q)
 {
 	struct net_hand *hand = &net->hand;
@@ -69,10 +74,10 @@ static int take_enough(struct net *net, struct vmm_virtq *q)
 			/* The arrays fill from the front only; begin again there. */
 			give_back(hand, q);
 		} else if (ret != 1) {
-			return ret == -ENOSPC ? 0 : ret;
+			return ret == -ENOSPC ? 1 : ret;
 		}
 	}
-	return 0;
+	return 1;
 }
 
 /* ---- one frame ---- */
@@ -191,18 +196,27 @@ static void note_error(struct net *net, ssize_t error)
 	}
 }
 
-/* One turn, as long as there are buffers and frames. False when the buffers ended. */
-static bool take_turn(struct net *net, struct vmm_virtq *q)
+enum outcome {
+	WAIT_FOR_FRAMES,
+	WAIT_FOR_BUFFERS,
+};
+
+/* One turn, as long as there are buffers and frames. */
+static enum outcome take_turn(struct net *net, struct vmm_virtq *q)
 {
+	struct net_hand *hand = &net->hand;
+
 	for (unsigned budget = TURN; budget > 0; budget--) {
+		int enough = take_enough(net, q);
 		struct prefix prefix;
 		ssize_t got;
 
-		if (take_enough(net, q) != 0) {
+		if (enough < 0) {
 			break; /* broken: nothing to wait for */
 		}
-		if (net->hand.end == net->hand.first) {
-			return false;
+		if (enough == 0 && (hand->end == hand->first ||
+				    (hand->capacity < net->rx_need && !net->rx_impatient))) {
+			return WAIT_FOR_BUFFERS;
 		}
 		got = vmm_tap_receive(net->tap, net->rx_iov, lay_out(net, &prefix));
 		if (got == -EAGAIN) {
@@ -215,27 +229,48 @@ static bool take_turn(struct net *net, struct vmm_virtq *q)
 		net->rx_errors = 0;
 		deliver(net, q, &prefix, (size_t)got);
 	}
-	give_back(&net->hand, q);
-	return true;
+	give_back(hand, q);
+	return WAIT_FOR_FRAMES;
+}
+
+static void update_timer(struct net *net, enum outcome outcome)
+{
+	bool wait = outcome == WAIT_FOR_BUFFERS && net->hand.end > net->hand.first;
+
+	if (wait != net->rx_waiting) {
+		net->rx_waiting = wait;
+		(void)vmm_source_arm(net->rx_timer, wait ? PATIENCE_NS : 0);
+	}
 }
 
 void vmm_net_receive(struct net *net)
 {
 	struct vmm_virtq *q = net->active.queues ? net->active.queues[QUEUE_RX] : NULL;
-	bool buffers;
+	enum outcome outcome;
 
 	if (!q || !net_is_up(net)) {
 		return;
 	}
 	do {
 		vmm_virtq_kick_disable(q);
-		buffers = take_turn(net, q);
+		outcome = take_turn(net, q);
 		vmm_virtq_flush(q);
-		if (buffers) {
-			/* The tap says when there is more; kicks are of no use meanwhile. */
+		if (outcome == WAIT_FOR_FRAMES) {
+			/* The tap says when there is one; kicks are of no use meanwhile. */
 			break;
 		}
 	} while (vmm_virtq_kick_enable(q));
-	net->rx_wanted = buffers && !vmm_virtq_is_broken(q);
+	net->rx_wanted = outcome == WAIT_FOR_FRAMES && !vmm_virtq_is_broken(q);
+	update_timer(net, outcome);
 	vmm_net_update_events(net);
+}
+
+void vmm_net_receive_anyway(void *ctx)
+{
+	struct net *net = ctx;
+
+	net->rx_waiting = false;
+	net->rx_impatient = true;
+	vmm_net_receive(net);
+	net->rx_impatient = false;
 }

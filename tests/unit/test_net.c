@@ -266,7 +266,8 @@ END_TEST
 /* Sends frames of different sizes into buffers of `size` bytes; all of them arrive in order. */
 static void flood(uint32_t size, bool mergeable)
 {
-	struct fakedrv_options options = {.refuse = mergeable ? 0 : NET_F_MRG_RXBUF};
+	struct fakedrv_options options = {.refuse = NET_F_GUEST_OFFLOADS |
+						    (mergeable ? 0 : NET_F_MRG_RXBUF)};
 	uint8_t *bufs[256];
 	struct netfix fix;
 	unsigned next = 0;
@@ -352,7 +353,7 @@ START_TEST(net_rx_large_frame_fills_many_buffers)
 	bytes[6] = 34;
 	bytes[8] = 16;
 	netfix_peer_write(&fix, bytes, NET_HDR + len);
-	while (fakedrv_used(fix.drv, NET_RX, &used)) {
+	while (fakedrv_wait_used(fix.drv, NET_RX, &used, 20)) {
 		memcpy(got + total, bufs[used.head], used.len);
 		total += used.len;
 		count++;
@@ -386,7 +387,7 @@ START_TEST(net_rx_resumes_after_every_drought)
 		for (unsigned i = 0; i < 3; i++) {
 			(void)netfix_buffer(&fix, 256, 0);
 		}
-		while (fakedrv_used(fix.drv, NET_RX, &used)) {
+		while (fakedrv_wait_used(fix.drv, NET_RX, &used, 10)) {
 			seen++;
 		}
 	}
@@ -395,19 +396,67 @@ START_TEST(net_rx_resumes_after_every_drought)
 }
 END_TEST
 
+START_TEST(net_rx_large_frame_waits_for_enough_buffers)
+{
+	struct fakedrv_used used;
+	struct netfix fix;
+	unsigned count = 0;
+
+	netfix_start(&fix, NULL, NULL);
+	for (unsigned i = 0; i < 10; i++) {
+		(void)netfix_buffer(&fix, 1536, 0);
+	}
+	netfix_frame(bytes, 60000, false);
+	memcpy(bytes, (const uint8_t[]){1, 1, 54, 0, 0xb4, 5, 34, 0, 16, 0}, 10);
+	netfix_peer_write(&fix, bytes, NET_HDR + 60000);
+	ck_assert(!fakedrv_used(fix.drv, NET_RX, &used));
+	/* The driver comes round to giving more. */
+	for (unsigned i = 0; i < 40; i++) {
+		(void)netfix_buffer(&fix, 1536, 0);
+	}
+	while (fakedrv_wait_used(fix.drv, NET_RX, &used, 20)) {
+		count++;
+	}
+	ck_assert_uint_eq(count, 40);
+	ck_assert_uint_eq(netfix_counter(&fix, "rx_dropped"), 0);
+	netfix_finish(&fix);
+}
+END_TEST
+
+START_TEST(net_rx_few_buffers_serve_small_frames)
+{
+	struct netfix fix;
+	unsigned seen = 0;
+
+	netfix_start(&fix, NULL, NULL);
+	netfix_frame(bytes, NET_FRAME, false);
+	for (unsigned i = 0; i < 50; i++) {
+		seen += netfix_arrives(&fix, bytes, NET_HDR + NET_FRAME);
+	}
+	ck_assert_uint_eq(seen, 50);
+	/* A reset while it waits leaves no timer. */
+	(void)netfix_buffer(&fix, 1536, 0);
+	(void)netfix_buffer(&fix, 1536, 0);
+	fakedrv_reset(fix.drv);
+	ck_assert_int_eq(vmm_loop_dispatch(fakedrv_loop(fix.drv), 20), 0);
+	netfix_finish(&fix);
+}
+END_TEST
+
 START_TEST(net_rx_interrupts_once_for_a_batch)
 {
+	struct fakedrv_options options = {.refuse = NET_F_GUEST_OFFLOADS};
 	struct netfix fix;
 	unsigned irqs;
 
-	netfix_start(&fix, NULL, NULL);
+	netfix_start(&fix, NULL, &options);
 	netfix_frame(bytes, NET_FRAME, false);
 	for (unsigned i = 0; i < 20; i++) {
 		ck_assert_int_gt(send(fix.peer, bytes, NET_HDR + NET_FRAME, 0), 0);
 	}
 	for (unsigned i = 0; i < 20; i++) {
-		uint8_t *mem = fakedrv_alloc(fix.drv, 256);
-		struct fakedrv_buf buf = FAKEDRV_IN(mem, 256);
+		uint8_t *mem = fakedrv_alloc(fix.drv, 2048);
+		struct fakedrv_buf buf = FAKEDRV_IN(mem, 2048);
 
 		ck_assert_int_ge(fakedrv_add(fix.drv, NET_RX, &buf, 1), 0);
 	}
@@ -523,6 +572,7 @@ SUITE_MAIN("net", net_config_space_describes_the_interface, net_offloads_can_be_
 	   net_tx_more_than_one_turn_is_sent, net_rx_any_framing_gives_the_same_frame,
 	   net_rx_frame_waits_for_a_buffer, net_rx_flood_into_whole_buffers,
 	   net_rx_flood_is_spread_over_small_buffers, net_rx_large_frame_fills_many_buffers,
-	   net_rx_resumes_after_every_drought, net_rx_interrupts_once_for_a_batch,
+	   net_rx_resumes_after_every_drought, net_rx_large_frame_waits_for_enough_buffers,
+	   net_rx_few_buffers_serve_small_frames, net_rx_interrupts_once_for_a_batch,
 	   net_reset_and_activation_keep_the_tap, net_reset_with_work_in_flight_forgets_it,
 	   net_activation_failure_leaves_nothing, net_driver_without_control_or_receive_queue_works)

@@ -265,7 +265,7 @@ START_TEST(net_back_end_gone_takes_the_link_down)
 	(void)netfix_buffer(&fix, 1526, 0);
 	(void)close(fix.peer);
 	fix.peer = -1;
-	fakedrv_run(fix.drv);
+	(void)fakedrv_run_for(fix.drv, 20, NULL);
 	fakedrv_read_config(fix.drv, 6, &status, 1);
 	ck_assert_uint_eq(status, 0);
 	ck_assert_int_eq(vmm_loop_dispatch(fakedrv_loop(fix.drv), 20), 0);

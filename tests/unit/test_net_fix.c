@@ -154,5 +154,6 @@ bool netfix_arrives(struct netfix *fix, const uint8_t *bytes, size_t len)
 		(void)netfix_buffer(fix, 2048, 0);
 	}
 	netfix_peer_write(fix, bytes, len);
-	return fakedrv_used(fix->drv, NET_RX, &used);
+	/* With few buffers the device waits a little before it reads. */
+	return fakedrv_wait_used(fix->drv, NET_RX, &used, 20);
 }

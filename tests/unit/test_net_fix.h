@@ -27,7 +27,9 @@ enum { NET_RX, NET_TX, NET_CTRL };
 #define NET_F_CTRL_RX       (UINT64_C(1) << 18)
 #define NET_F_CTRL_RX_EXTRA (UINT64_C(1) << 20)
 #define NET_F_CTRL_MAC_ADDR (UINT64_C(1) << 23)
-#define NET_F_HOST_USO      (UINT64_C(1) << 56)
+/* GUEST_TSO4, TSO6, USO4, USO6 */
+#define NET_F_GUEST_OFFLOADS (UINT64_C(3) << 7 | UINT64_C(3) << 54)
+#define NET_F_HOST_USO       (UINT64_C(1) << 56)
 
 extern const uint8_t net_mac[6];
 extern const uint8_t net_peer_mac[6];
