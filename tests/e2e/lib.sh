@@ -145,13 +145,8 @@ ptys()
 # What is there of VMs: processes, interfaces, listening sockets, files.
 leftovers()
 {
-	local exe
-
-	for exe in /proc/[0-9]*/exe; do
-		if [ "$(readlink "$exe")" = "$(readlink -f "$VMM_CLI")" ]; then
-			echo "process $(tr '\0' ' ' <"${exe%exe}cmdline")"
-		fi
-	done
+	find /proc -maxdepth 2 -path '/proc/[0-9]*/exe' -lname "$(readlink -f "$VMM_CLI")" 2>/dev/null |
+		sed 's/^/process /'
 	ip -o link | awk -F': ' '$2 != "lo" { print "interface " $2 }'
 	# /proc/self/net, not /proc/net of a parent: sockets of this network namespace.
 	awk 'NR > 1 && $8 ~ /^\// { print "socket " $8 }' /proc/self/net/unix | grep -F "$work" || true
