@@ -60,6 +60,7 @@ struct vmm_vm {
 
 	unsigned early_faults; /* triple faults in a row, each shortly after a boot */
 	uint64_t booted_ns;
+	uint64_t reboot_logged_ns;
 };
 
 /* run.c: callbacks of the layers below, and of the loop. */

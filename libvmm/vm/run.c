@@ -17,6 +17,7 @@
 /* A kernel that faults this often, each time so soon, would only do it again. */
 #define EARLY_FAULTS_MAX 5u
 #define EARLY_NS         UINT64_C(1000000000)
+#define LOG_NS           UINT64_C(1000000000)
 
 static uint64_t now_ns(void)
 {
@@ -195,6 +196,15 @@ static void reset_devices(struct vmm_vm *vm)
 	}
 }
 
+/* A guest may reboot a thousand times a second; the log hears of one. */
+static void log_reboot(struct vmm_vm *vm)
+{
+	if (vm->reboot_logged_ns == 0 || vm->booted_ns - vm->reboot_logged_ns >= LOG_NS) {
+		vm->reboot_logged_ns = vm->booted_ns;
+		vmm_log(vm->config.log, VMM_LOG_INFO, "rebooted");
+	}
+}
+
 /* Power off and on again, with the same devices. A paused VM stays paused at its first instruction.
  */
 static int reboot(struct vmm_vm *vm)
@@ -219,7 +229,7 @@ static int reboot(struct vmm_vm *vm)
 		finish(vm, VMM_EXIT_ERROR, ret, "the reboot could not be carried out");
 		return ret;
 	}
-	vmm_log(vm->config.log, VMM_LOG_INFO, "rebooted");
+	log_reboot(vm);
 	if (vm->state == VMM_VM_RUNNING) {
 		vmm_kvm_run(vm->kvm);
 	}

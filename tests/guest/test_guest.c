@@ -338,6 +338,45 @@ START_TEST(guest_pause_stands_still_and_resume_goes_on)
 }
 END_TEST
 
+/*
+ * While the loop waits for a vCPU, that vCPU may be inside a device register that waits for the
+ * loop: at whatever moment, both get through.
+ */
+START_TEST(guest_pause_at_any_moment_of_device_set_up_gets_through)
+{
+	const struct guest_config config = {.scenario = "msix", .rng = true};
+
+	for (unsigned i = 0; i < 60; i++) {
+		guest_create(&guest, &config);
+		guest_start(&guest);
+		(void)usleep(i * 100);
+		while (vmm_vm_pause(guest.vm) == 0) {
+			ck_assert_int_eq(vmm_vm_resume(guest.vm), 0);
+			(void)vmm_loop_dispatch(vmm_vm_loop(guest.vm), 0);
+			(void)usleep(50);
+		}
+		assert_powered_off(guest_wait(&guest));
+		guest_assert_line(&guest, "rng 40 random 1");
+		guest_destroy(&guest);
+	}
+}
+END_TEST
+
+START_TEST(guest_stop_at_any_moment_of_device_set_up_gets_through)
+{
+	const struct guest_config config = {.scenario = "msix-reset", .rng = true};
+
+	for (unsigned i = 0; i < 60; i++) {
+		guest_create(&guest, &config);
+		guest_start(&guest);
+		(void)usleep(i * 100);
+		(void)vmm_loop_dispatch(vmm_vm_loop(guest.vm), 0);
+		ck_assert_int_eq(vmm_vm_stop(guest.vm), 0);
+		guest_destroy(&guest);
+	}
+}
+END_TEST
+
 START_TEST(guest_reboot_while_paused_stays_paused)
 {
 	const struct guest_config config = {.scenario = "rng", .rng = true};
@@ -477,6 +516,8 @@ static void add_all(TCase *t)
 	tcase_add_test(t, guest_reboot_without_kernel_ends_in_error);
 	tcase_add_test(t, guest_power_button_interrupts);
 	tcase_add_test(t, guest_pause_stands_still_and_resume_goes_on);
+	tcase_add_test(t, guest_pause_at_any_moment_of_device_set_up_gets_through);
+	tcase_add_test(t, guest_stop_at_any_moment_of_device_set_up_gets_through);
 	tcase_add_test(t, guest_reboot_while_paused_stays_paused);
 	tcase_add_test(t, guest_request_stop_ends_a_busy_guest);
 	tcase_add_test(t, guest_stop_paused_is_silent);
