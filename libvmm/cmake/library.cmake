@@ -42,6 +42,8 @@ function(vmm_library target output objects description)
 			LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
 	endforeach()
 	install(DIRECTORY include/ DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING PATTERN "*.h")
+	# Relative to the file itself, so that what is installed can be moved.
+	file(RELATIVE_PATH VMM_PC_PREFIX /${CMAKE_INSTALL_LIBDIR}/pkgconfig /)
 	set(VMM_PC_NAME ${output})
 	set(VMM_PC_DESCRIPTION "${description}")
 	set(VMM_PC_REQUIRES "${link}")
