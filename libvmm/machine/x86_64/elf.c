@@ -83,7 +83,26 @@ static int add_segment(const struct x86_image *image, const Elf64_Phdr *ph, stru
 	return 0;
 }
 
-/* Looks for the PVH note among the notes of one segment; found sets plan->entry. */
+/* Takes the entry point out of a note that has the right type and lengths, if its name is right
+ * too.
+ */
+static int read_entry(const struct x86_image *image, uint64_t name_at, uint64_t desc_at,
+		      uint32_t desc_len, struct x86_plan *plan)
+{
+	uint64_t entry = 0;
+	char name[4];
+	int ret = image->read(image->ctx, name_at, name, sizeof(name));
+
+	if (ret == 0) {
+		ret = image->read(image->ctx, desc_at, &entry, desc_len);
+	}
+	if (ret == 0 && memcmp(name, "Xen", sizeof(name)) == 0) {
+		plan->entry = entry;
+	}
+	return ret;
+}
+
+/* Looks for the PVH note among the notes of one segment. */
 static int scan_notes(const struct x86_image *image, const Elf64_Phdr *ph, struct x86_plan *plan,
 		      struct vmm_error *err)
 {
@@ -94,10 +113,9 @@ static int scan_notes(const struct x86_image *image, const Elf64_Phdr *ph, struc
 	if (left > NOTES_MAX || !inside(image, at, left)) {
 		return 0;
 	}
-	while (left >= sizeof(struct note)) {
-		uint8_t name[4] = {0};
+	while (plan->entry == 0 && left >= sizeof(struct note)) {
 		struct note n;
-		uint64_t name_size;
+		uint64_t desc; /* offset in the note */
 		uint64_t size;
 		int ret = image->read(image->ctx, at, &n, sizeof(n));
 
@@ -105,27 +123,17 @@ static int scan_notes(const struct x86_image *image, const Elf64_Phdr *ph, struc
 			return vmm_error_wrap(err, ret, "cannot be read");
 		}
 		/* 32-bit lengths: these sums cannot wrap in 64 bits. */
-		name_size = ((uint64_t)n.name_len + align - 1) & ~(align - 1);
-		size = sizeof(n) + name_size + (((uint64_t)n.desc_len + align - 1) & ~(align - 1));
-		if (sizeof(n) + name_size + n.desc_len > left) {
+		desc = sizeof(n) + (((uint64_t)n.name_len + align - 1) & ~(align - 1));
+		size = desc + (((uint64_t)n.desc_len + align - 1) & ~(align - 1));
+		if (desc + n.desc_len > left) {
 			return 0;
 		}
-		if (n.type == NOTE_PVH_ENTRY && n.name_len == sizeof(name) &&
+		if (n.type == NOTE_PVH_ENTRY && n.name_len == 4 &&
 		    (n.desc_len == 4 || n.desc_len == 8)) {
-			uint64_t entry = 0;
-
-			ret = image->read(image->ctx, at + sizeof(n), name, sizeof(name));
-			if (ret == 0) {
-				ret = image->read(image->ctx, at + sizeof(n) + name_size, &entry,
-						  n.desc_len);
-			}
-			if (ret < 0) {
-				return vmm_error_wrap(err, ret, "cannot be read");
-			}
-			if (memcmp(name, "Xen", sizeof(name)) == 0) {
-				plan->entry = entry;
-				return 0;
-			}
+			ret = read_entry(image, at + sizeof(n), at + desc, n.desc_len, plan);
+		}
+		if (ret < 0) {
+			return vmm_error_wrap(err, ret, "cannot be read");
 		}
 		at += size;
 		left -= size < left ? size : left;
