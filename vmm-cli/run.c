@@ -116,11 +116,19 @@ static int read_file(const char *path, char **text, size_t *len, struct vmm_erro
 {
 	struct stat st;
 	ssize_t got;
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	int fd =
+		open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY); /* a FIFO must not hang */
+	int ret;
 
 	*text = NULL;
-	if (fd < 0 || fstat(fd, &st) != 0) {
+	*len = 0;
+	if (fd < 0) {
 		return vmm_error_wrap(err, -errno, "'%s'", path);
+	}
+	if (fstat(fd, &st) != 0) {
+		ret = -errno;
+		(void)close(fd);
+		return vmm_error_wrap(err, ret, "'%s'", path);
 	}
 	if (!S_ISREG(st.st_mode) || (uint64_t)st.st_size > CONFIG_BYTES_MAX) {
 		(void)close(fd);
