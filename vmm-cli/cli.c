@@ -38,7 +38,7 @@ int cli_options(int argc, char **argv, const char *help, const struct cli_option
 	int index = 0;
 	int c;
 
-	for (int i = 0; options[i].name && i < OPTIONS_MAX; i++) {
+	for (int i = 0; i < OPTIONS_MAX && options[i].name; i++) {
 		table[i + 1].name = options[i].name;
 		table[i + 1].has_arg = options[i].value ? required_argument : no_argument;
 	}
@@ -55,7 +55,7 @@ int cli_options(int argc, char **argv, const char *help, const struct cli_option
 		}
 		if (options[index - 1].value) {
 			*options[index - 1].value = optarg;
-		} else {
+		} else if (options[index - 1].flag) {
 			*options[index - 1].flag = true;
 		}
 	}

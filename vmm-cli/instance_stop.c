@@ -148,13 +148,18 @@ static int open_listener(const char *socket_path, pid_t recorded)
 	struct sockaddr_un addr = {.sun_family = AF_UNIX};
 	struct ucred peer = {.pid = 0};
 	socklen_t len = sizeof(peer);
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	int fd;
 	int ret;
 
+	/* A path cut short could be another's socket. */
+	if (strlen(socket_path) >= sizeof(addr.sun_path)) {
+		return -1;
+	}
+	memcpy(addr.sun_path, socket_path, strlen(socket_path) + 1);
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0) {
 		return -1;
 	}
-	(void)snprintf(addr.sun_path, sizeof(addr.sun_path), "%s", socket_path);
 	ret = connect(fd, (const struct sockaddr *)&addr, sizeof(addr)) == 0 ? 0 : -errno;
 	if (ret == 0 && getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) != 0) {
 		peer.pid = 0;

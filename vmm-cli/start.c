@@ -25,9 +25,10 @@ struct chain {
 
 struct start {
 	struct instance_roots roots;
-	const char *provider; /* whose clients are looked for */
-	const char *wanted;   /* the VM that was asked for: its failures count */
-	struct vmm_error *err;
+	const char *provider;  /* whose clients are looked for */
+	const char *wanted;    /* the VM that was asked for: its failures count */
+	struct vmm_error *err; /* where a step says why it failed: error, or a client's own */
+	struct vmm_error error;
 };
 
 static bool is_in(const struct chain *chain, const char *name)
@@ -161,18 +162,17 @@ static int start_vm(struct start *s, const char *name)
 
 static int start_all(struct start *s, char **names, int count)
 {
-	struct vmm_error err = {0};
 	int status = EXIT_OK;
-	int lock = instance_roots_lock(&s->roots, true, &err);
+	int lock = instance_roots_lock(&s->roots, true, &s->error);
 
 	if (lock < 0) {
-		return cli_fail("start", &err);
+		return cli_fail("start", &s->error);
 	}
 	for (int i = 0; i < count; i++) {
-		memset(&err, 0, sizeof(err));
-		s->err = &err;
+		memset(&s->error, 0, sizeof(s->error));
+		s->err = &s->error;
 		if (start_vm(s, names[i]) < 0) {
-			status = cli_fail("start", &err);
+			status = cli_fail("start", &s->error);
 		}
 	}
 	if (status != EXIT_OK) {
