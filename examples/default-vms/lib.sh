@@ -121,7 +121,8 @@ add_modules()
 	cp "$kernel/lib/modules/$version"/modules.builtin* "$dir/lib/modules/$version/"
 	: >"$dir/lib/modules/$version/modules.order"
 	PATH=$PATH:/sbin depmod -b "$dir" "$version"
-	find "$dir/lib/modules/$version" -name 'modules.*' ! -name modules.dep ! -name modules.alias -delete
+	find "$dir/lib/modules/$version" -name 'modules.*' ! -name modules.dep ! -name modules.alias \
+		! -name modules.builtin -delete
 }
 
 # mkimage OUT DIR LABEL TYPE UUID: a GPT disk with one partition, LABEL, that holds DIR as erofs.

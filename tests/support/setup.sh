@@ -309,14 +309,18 @@ _kernel_build()
 # flavour "amd64" or "cloud-amd64". Nothing is installed but kmod.
 kernel_dir()
 {
-	local flavour=$1 package file out
+	local flavour=$1 package file out asked
 
 	need_packages kmod xz-utils zstd >&2 || return 1
 	_cache_lock apt _apt_ready >&2 || true
 	package=$(_kernel_package "$flavour")
-	if [ -z "$package" ]; then
+	# Lists from before 6.12 came, or without the security archive it is in, know
+	# an older kernel at best. Where there is none, once a day is often enough to ask.
+	asked=$vmm_cache/lock/asked-$(date +%F)
+	if [[ $package != linux-image-6.12.* ]] && [ ! -e "$asked" ]; then
 		_cache_lock apt _apt_update >&2 || true
 		package=$(_kernel_package "$flavour")
+		: >"$asked"
 	fi
 	if [ -z "$package" ]; then
 		out=$(find "$vmm_cache/kernel" -mindepth 1 -maxdepth 1 -name "*-${flavour}[_-]*" \
