@@ -4,6 +4,9 @@
 # The caller sets work, a scratch directory.
 # shellcheck shell=bash disable=SC2034,SC2154
 
+# Where sfdisk, depmod and modprobe are, which a user's PATH does not name.
+PATH=$PATH:/usr/sbin:/sbin
+
 type_root_x86_64=4f68bce3-e8cd-4db1-96e7-fbcaf984b709 # discoverable root partition, x86-64
 type_data=0fc63daf-8483-4772-8e79-3d69d8477de4        # Linux data
 
@@ -109,7 +112,7 @@ add_modules()
 	shift 2
 	version=$(basename "$(echo "$kernel"/lib/modules/*)")
 	mkdir -p "$dir/lib/modules/$version"
-	list=$(for name; do PATH=$PATH:/sbin modprobe -d "$kernel" -S "$version" --show-depends "$name"; done)
+	list=$(for name; do modprobe -d "$kernel" -S "$version" --show-depends "$name"; done)
 	while read -r file; do
 		name=$(basename "$file")
 		case $file in
@@ -120,7 +123,7 @@ add_modules()
 	done < <(sed -n 's/^insmod //p' <<<"$list")
 	cp "$kernel/lib/modules/$version"/modules.builtin* "$dir/lib/modules/$version/"
 	: >"$dir/lib/modules/$version/modules.order"
-	PATH=$PATH:/sbin depmod -b "$dir" "$version"
+	depmod -b "$dir" "$version"
 	find "$dir/lib/modules/$version" -name 'modules.*' ! -name modules.dep ! -name modules.alias \
 		! -name modules.builtin -delete
 }
