@@ -140,7 +140,7 @@ static int boot(struct start *s, const char *name)
 
 static int start_vm(struct start *s, const char *name)
 {
-	struct chain chain;
+	struct chain chain = {.count = 0};
 	int ret = cli_name_check(name, s->err);
 
 	if (ret == 0) {
