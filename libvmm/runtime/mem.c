@@ -13,6 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #define PAGE      UINT64_C(4096)
@@ -25,8 +27,14 @@
 #define MFD_NOEXEC_SEAL 0x0008u
 #endif
 
+/* Linux 6.10; the number is the same on every architecture. */
+#ifndef SYS_mseal
+#define SYS_mseal 462
+#endif
+
 struct vmm_mem {
-	int fd;
+	int fd; /* -1 where the memory is somebody else's */
+	bool sealed;
 	size_t count;
 	uint64_t total;
 	void *reservation;
@@ -86,14 +94,11 @@ static int size_and_seal(int fd, uint64_t total)
 	return 0;
 }
 
-/* Address space for every region, 2 MiB aligned so that huge pages can be used, with guards. */
-static int reserve(struct vmm_mem *mem, const struct vmm_mem_region *regions, size_t count)
+/* Address space for count regions, 2 MiB aligned so that huge pages can be used, with guards. */
+static int reserve(struct vmm_mem *mem, size_t count)
 {
-	uint64_t len = GUARD;
+	uint64_t len = mem->total + GUARD + count * (GUARD + HUGE_PAGE);
 
-	for (size_t i = 0; i < count; i++) {
-		len += regions[i].size + GUARD + HUGE_PAGE;
-	}
 	mem->reservation =
 		mmap(NULL, len, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (mem->reservation == MAP_FAILED) {
@@ -104,38 +109,45 @@ static int reserve(struct vmm_mem *mem, const struct vmm_mem_region *regions, si
 	return 0;
 }
 
-static int map_regions(struct vmm_mem *mem, const struct vmm_mem_region *regions, size_t count)
+/* Maps the next region at the first place after *at that suits it and moves *at behind its guard.
+ */
+static int map_region(struct vmm_mem *mem, uint8_t **at, const struct vmm_mem_shared *r)
 {
-	uint8_t *at = (uint8_t *)mem->reservation + GUARD;
-	uint64_t offset = 0;
+	uint8_t *place = *at + (HUGE_PAGE - (uintptr_t)*at % HUGE_PAGE) % HUGE_PAGE;
+	void *host = mmap(place, r->size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, r->fd,
+			  (off_t)r->offset);
 
-	for (size_t i = 0; i < count; i++) {
-		void *host;
-
-		at += (HUGE_PAGE - (uintptr_t)at % HUGE_PAGE) % HUGE_PAGE;
-		host = mmap(at, regions[i].size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED,
-			    mem->fd, (off_t)offset);
-		if (host == MAP_FAILED) {
-			return -errno;
-		}
-		/* Guest RAM has no place in a core dump; failing to say so harms nothing. */
-		(void)madvise(host, regions[i].size, MADV_DONTDUMP);
-		mem->regions[i] = (struct vmm_mem_mapping){
-			.gpa = regions[i].gpa,
-			.size = regions[i].size,
-			.host = host,
-			.fd_offset = offset,
-		};
-		mem->count = i + 1;
-		offset += regions[i].size;
-		at += regions[i].size + GUARD;
+	if (host == MAP_FAILED) {
+		return -errno;
 	}
+	/* Guest RAM has no place in a core dump; failing to say so harms nothing. */
+	(void)madvise(host, r->size, MADV_DONTDUMP);
+	mem->regions[mem->count++] = (struct vmm_mem_mapping){
+		.gpa = r->gpa,
+		.size = r->size,
+		.host = host,
+		.fd_offset = r->offset,
+	};
+	*at = place + r->size + GUARD;
 	return 0;
+}
+
+static int map_regions(struct vmm_mem *mem, const struct vmm_mem_shared *regions, size_t count)
+{
+	uint8_t *at;
+	int ret = reserve(mem, count);
+
+	at = (uint8_t *)mem->reservation + GUARD;
+	for (size_t i = 0; ret == 0 && i < count; i++) {
+		ret = map_region(mem, &at, &regions[i]);
+	}
+	return ret;
 }
 
 int vmm_mem_create(struct vmm_mem **out, const struct vmm_mem_region *regions, size_t count,
 		   struct vmm_error *err)
 {
+	struct vmm_mem_shared parts[VMM_MEM_REGIONS_MAX];
 	struct vmm_mem *mem;
 	uint64_t total = 0;
 	int ret;
@@ -152,11 +164,18 @@ int vmm_mem_create(struct vmm_mem **out, const struct vmm_mem_region *regions, s
 	mem->total = total;
 	mem->fd = create_memfd();
 	ret = mem->fd < 0 ? mem->fd : size_and_seal(mem->fd, total);
-	if (ret == 0) {
-		ret = reserve(mem, regions, count);
+	total = 0;
+	for (size_t i = 0; i < count; i++) {
+		parts[i] = (struct vmm_mem_shared){
+			.gpa = regions[i].gpa,
+			.size = regions[i].size,
+			.fd = mem->fd,
+			.offset = total,
+		};
+		total += regions[i].size;
 	}
 	if (ret == 0) {
-		ret = map_regions(mem, regions, count);
+		ret = map_regions(mem, parts, count);
 	}
 	if (ret < 0) {
 		vmm_mem_destroy(mem);
@@ -167,12 +186,100 @@ int vmm_mem_create(struct vmm_mem **out, const struct vmm_mem_region *regions, s
 	return 0;
 }
 
+/* In ascending order of gpa, as lookups and checks want them. */
+static int sort_regions(struct vmm_mem_shared *sorted, const struct vmm_mem_shared *regions,
+			size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		size_t at = i;
+
+		if (regions[i].fd < 0 || regions[i].offset % PAGE != 0 ||
+		    regions[i].offset > INT64_MAX - TOTAL_LIMIT) {
+			return -EINVAL;
+		}
+		for (; at > 0 && sorted[at - 1].gpa > regions[i].gpa; at--) {
+			sorted[at] = sorted[at - 1];
+		}
+		sorted[at] = regions[i];
+	}
+	return 0;
+}
+
+/* A mapping behind the end of its file would be SIGBUS for whoever touches it. */
+static int check_file(const struct vmm_mem_shared *r)
+{
+	struct stat st;
+
+	if (fstat(r->fd, &st) != 0) {
+		return -errno;
+	}
+	return st.st_size >= 0 && r->offset <= (uint64_t)st.st_size &&
+			       r->size <= (uint64_t)st.st_size - r->offset
+		       ? 0
+		       : -EINVAL;
+}
+
+int vmm_mem_create_shared(struct vmm_mem **out, const struct vmm_mem_shared *regions, size_t count,
+			  struct vmm_error *err)
+{
+	struct vmm_mem_shared sorted[VMM_MEM_REGIONS_MAX];
+	struct vmm_mem_region plain[VMM_MEM_REGIONS_MAX];
+	struct vmm_mem *mem;
+	uint64_t total = 0;
+	int ret;
+
+	*out = NULL;
+	if (count > VMM_MEM_REGIONS_MAX || sort_regions(sorted, regions, count) < 0) {
+		return vmm_error_set(err, -EINVAL,
+				     "shared guest memory: a region's file or offset, or more than "
+				     "%d regions",
+				     VMM_MEM_REGIONS_MAX);
+	}
+	for (size_t i = 0; i < count; i++) {
+		plain[i] = (struct vmm_mem_region){.gpa = sorted[i].gpa, .size = sorted[i].size};
+	}
+	ret = check_regions(plain, count, &total, err);
+	for (size_t i = 0; ret == 0 && i < count; i++) {
+		ret = check_file(&sorted[i]);
+	}
+	if (ret < 0) {
+		return vmm_error_wrap(err, ret, "shared");
+	}
+	mem = calloc(1, sizeof(*mem));
+	if (!mem) {
+		return vmm_error_set(err, -ENOMEM, "guest memory: out of memory");
+	}
+	mem->fd = -1;
+	mem->total = total;
+	ret = map_regions(mem, sorted, count);
+	if (ret < 0) {
+		vmm_mem_destroy(mem);
+		return vmm_error_wrap(err, ret, "shared guest memory of %llu MiB",
+				      (unsigned long long)(total >> 20));
+	}
+	*out = mem;
+	return 0;
+}
+
+int vmm_mem_seal(struct vmm_mem *mem)
+{
+	for (size_t i = 0; i < mem->count; i++) {
+		(void)madvise(mem->regions[i].host, mem->regions[i].size, MADV_DONTFORK);
+	}
+	if (syscall(SYS_mseal, mem->reservation, mem->reservation_len, 0UL) != 0) {
+		return -errno;
+	}
+	mem->sealed = true;
+	return 0;
+}
+
 void vmm_mem_destroy(struct vmm_mem *mem)
 {
 	if (!mem) {
 		return;
 	}
-	if (mem->reservation) {
+	/* What is sealed stays until the process ends. */
+	if (mem->reservation && !mem->sealed) {
 		(void)munmap(mem->reservation, mem->reservation_len);
 	}
 	if (mem->fd >= 0) {
@@ -207,6 +314,9 @@ uint64_t vmm_mem_size(const struct vmm_mem *mem)
 
 int vmm_mem_clear(struct vmm_mem *mem)
 {
+	if (mem->fd < 0) {
+		return -EOPNOTSUPP;
+	}
 	if (fallocate(mem->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, (off_t)mem->total) !=
 	    0) {
 		return -errno;

@@ -2,6 +2,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -259,9 +261,100 @@ START_TEST(mem_guards_surround_each_region)
 }
 END_TEST
 
+/* ---- memory of somebody else's ---- */
+
+/* Writes a byte through one mapping and reads it back through the other, so both are the same. */
+START_TEST(mem_shared_maps_the_owners_memory)
+{
+	struct vmm_mem *own = make_two();
+	struct vmm_mem *shared;
+	struct vmm_mem_shared parts[2];
+	struct vmm_mem_mapping m;
+	uint8_t byte = 0;
+
+	/* In the other order than by address. */
+	for (size_t i = 0; i < 2; i++) {
+		ck_assert_int_eq(vmm_mem_get_mapping(own, i, &m), 0);
+		parts[1 - i] = (struct vmm_mem_shared){
+			.gpa = m.gpa, .size = m.size, .fd = vmm_mem_fd(own), .offset = m.fd_offset};
+	}
+	ck_assert_int_eq(vmm_mem_create_shared(&shared, parts, 2, NULL), 0);
+	ck_assert_int_eq(vmm_mem_fd(shared), -1);
+	ck_assert_uint_eq(vmm_mem_size(shared), MIB + 64 * KIB);
+	ck_assert_int_eq(vmm_mem_clear(shared), -EOPNOTSUPP);
+	ck_assert_int_eq(vmm_mem_write(own, 4 * GIB + 5, "x", 1), 0);
+	ck_assert_int_eq(vmm_mem_read(shared, 4 * GIB + 5, &byte, 1), 0);
+	ck_assert_int_eq(byte, 'x');
+	vmm_mem_destroy(own);
+	/* The mapping needs neither the descriptor nor its maker. */
+	ck_assert_int_eq(vmm_mem_write(shared, MIB - 1, "y", 1), 0);
+	vmm_mem_destroy(shared);
+}
+END_TEST
+
+START_TEST(mem_shared_bad_regions_are_refused)
+{
+	struct vmm_mem *own = make_two();
+	struct vmm_mem *mem;
+	int fd = vmm_mem_fd(own);
+	const struct vmm_mem_shared bad[][2] = {
+		{{0, MIB, -1, 0}, {MIB, 4096, fd, 0}},
+		{{0, MIB, fd, 1}, {MIB, 4096, fd, 0}},
+		{{0, MIB, fd, 0}, {MIB - 4096, 4096, fd, 0}},
+		{{0, MIB, fd, 128 * KIB}, {MIB, 4096, fd, 0}}, /* past the end of the file */
+		{{0, 4096, fd, UINT64_MAX - 4095}, {MIB, 4096, fd, 0}},
+		{{0, 4096, fd, 0}, {MIB, 0, fd, 0}},
+		{{0, 4096, fd, 0}, {UINT64_MAX - 4095, 8192, fd, 0}},
+	};
+
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		struct vmm_error err = {0};
+
+		ck_assert_int_eq(vmm_mem_create_shared(&mem, bad[i], 2, &err), -EINVAL);
+		ck_assert_ptr_null(mem);
+		ck_assert_str_ne(err.message, "");
+	}
+	ck_assert_int_eq(vmm_mem_create_shared(&mem, bad[0], 0, NULL), -EINVAL);
+	ck_assert_int_eq(vmm_mem_create_shared(&mem, bad[0], VMM_MEM_REGIONS_MAX + 1, NULL),
+			 -EINVAL);
+	vmm_mem_destroy(own);
+}
+END_TEST
+
+/* What happens to a mapping after vmm_mem_seal: in a child, whose mappings may stay as they are. */
+START_TEST(mem_seal_keeps_mappings_and_guards)
+{
+	int status;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		struct vmm_mem *mem = make_two();
+		struct vmm_mem_mapping m;
+		bool changed;
+
+		(void)vmm_mem_get_mapping(mem, 0, &m);
+		if (vmm_mem_seal(mem) != 0) {
+			_exit(77);
+		}
+		changed = munmap(m.host, 4096) == 0 || mprotect(m.host, 4096, PROT_READ) == 0 ||
+			  mprotect((char *)m.host - 4096, 4096, PROT_READ | PROT_WRITE) == 0;
+		vmm_mem_destroy(mem);
+		((volatile char *)m.host)[0] = 1; /* still there */
+		_exit(changed ? 1 : 0);
+	}
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	ck_assert(WIFEXITED(status));
+	ck_assert(WEXITSTATUS(status) == 0 || WEXITSTATUS(status) == 77);
+	if (WEXITSTATUS(status) == 77) {
+		printf("skipped: mem_seal_keeps_mappings_and_guards: this kernel has no mseal\n");
+	}
+}
+END_TEST
+
 SUITE_MAIN("mem", mem_create_bad_regions_are_refused, mem_create_without_descriptors_fails_in_words,
 	   mem_create_too_large_for_the_address_space_fails, mem_destroy_null_is_a_no_op,
 	   mem_reports_its_layout, mem_fd_is_sealed, mem_check_agrees_with_wide_arithmetic,
 	   mem_read_write_round_trip_and_all_or_nothing,
 	   mem_iov_and_ptr_translate_within_one_region, mem_clear_zeroes_everything,
-	   mem_guards_surround_each_region)
+	   mem_guards_surround_each_region, mem_shared_maps_the_owners_memory,
+	   mem_shared_bad_regions_are_refused, mem_seal_keeps_mappings_and_guards)

@@ -14,6 +14,11 @@ extern "C" {
 struct vmm_irq {
 	/* One edge. Must be callable from any thread, must not block. */
 	void (*raise)(struct vmm_irq *irq);
+	/*
+	 * An eventfd, borrowed, that raises the line when it is written to, so that another process
+	 * can do it; -1: there is none. May be NULL. Loop's thread.
+	 */
+	int (*eventfd)(struct vmm_irq *irq);
 };
 
 /* Raises irq; NULL is a no-op. Any thread. */

@@ -53,10 +53,40 @@ struct vmm_mem_mapping {
 int vmm_mem_create(struct vmm_mem **out, const struct vmm_mem_region *regions, size_t count,
 		   struct vmm_error *err);
 
+/*
+ * A part of guest memory that somebody else made, as vhost-user's memory table has it. All numbers
+ * are multiples of 4096.
+ */
+struct vmm_mem_shared {
+	vmm_gpa gpa;
+	uint64_t size;
+	int fd; /* borrowed: once mapped it is no longer needed */
+	uint64_t offset;
+};
+
+/*
+ * Maps guest memory of somebody else's, with the same guards: at most VMM_MEM_REGIONS_MAX regions
+ * in any order, not overlapping. Whoever holds a descriptor that is not sealed can still shrink its
+ * file, which the user of the mapping does not survive: look at the seals (F_GET_SEALS) where that
+ * matters. vmm_mem_fd of it is -1 and vmm_mem_clear is not possible. On failure *out is NULL.
+ * Errors: -EINVAL (a region, its offset, a file that is too short), -ENOMEM, errno of mmap.
+ */
+int vmm_mem_create_shared(struct vmm_mem **out, const struct vmm_mem_shared *regions, size_t count,
+			  struct vmm_error *err);
+
+/*
+ * For processes that are about to be jailed. Keeps the memory from children, and makes mappings and
+ * guards unchangeable for the rest of the process's life (mseal, Linux 6.10): not even code that
+ * calls munmap, mmap or mprotect at will puts something else there. vmm_mem_destroy then leaves
+ * them in place. 0, -ENOSYS: the kernel cannot.
+ */
+int vmm_mem_seal(struct vmm_mem *mem);
+
 /* Unmaps and closes. NULL is a no-op. No iovec or pointer got from it may be used afterwards. */
 void vmm_mem_destroy(struct vmm_mem *mem);
 
-/* The memfd behind all regions; owned by mem, for sharing with device processes. */
+/* The memfd behind all regions; owned by mem, for sharing with device processes. -1 for memory of
+ * somebody else's. */
 int vmm_mem_fd(const struct vmm_mem *mem);
 
 /* Number of regions, and the index-th of them (0, or -EINVAL past the end). */
@@ -66,7 +96,8 @@ int vmm_mem_get_mapping(const struct vmm_mem *mem, size_t index, struct vmm_mem_
 /* Bytes of RAM in all regions. */
 uint64_t vmm_mem_size(const struct vmm_mem *mem);
 
-/* Makes all of RAM read as zero again and gives the pages back to the host. 0 or errno. */
+/* Makes all of RAM read as zero again and gives the pages back to the host. 0, errno, or
+ * -EOPNOTSUPP for memory of somebody else's. */
 int vmm_mem_clear(struct vmm_mem *mem);
 
 /* The remaining calls may be made from any thread. */
