@@ -22,7 +22,10 @@ struct vmm_carrier {
 	char *id;
 	struct vmm_irq *config_irq;
 	struct vmm_irq *queue_irqs[VMM_VIRTIO_QUEUES_MAX];
+	int kick_fds[VMM_VIRTIO_QUEUES_MAX];
 	void (*on_active)(void *ctx, bool active);
+	void (*on_config)(void *ctx);
+	void (*on_fail)(void *ctx, const char *why);
 	void *ctx;
 	uint64_t offered;
 
@@ -37,9 +40,25 @@ struct vmm_carrier {
 	/* Loop thread only. */
 	bool active;
 	bool resetting;
-	struct vmm_virtq *virtqs[VMM_VIRTIO_QUEUES_MAX];
+	struct vmm_virtq *pool[VMM_VIRTIO_QUEUES_MAX];        /* one for each queue of the device */
+	struct vmm_virtq *virtqs[VMM_VIRTIO_QUEUES_MAX];      /* those of them that are started */
+	struct vmm_carrier_ring rings[VMM_VIRTIO_QUEUES_MAX]; /* as the driver set them up */
 	struct vmm_log_limit fail_limit;
 };
+
+/* The lock around the registers. */
+void vmm_carrier_lock(struct vmm_carrier *c);
+void vmm_carrier_unlock(struct vmm_carrier *c);
+/* Registers as after power-on. Lock held, or nobody knows c yet. */
+void vmm_carrier_default_registers(struct vmm_carrier *c);
+/* Registers as a driver leaves them that has started the device. */
+void vmm_carrier_set_running_registers(struct vmm_carrier *c, uint64_t features);
+
+/*
+ * Starts queues and device; the registers show DRIVER_OK. On failure nothing is started and *why
+ * says what was wrong. Loop thread.
+ */
+int vmm_carrier_run(struct vmm_carrier *c, const struct vmm_carrier_start *start, const char **why);
 
 /* Shows DEVICE_NEEDS_RESET and tells the driver. Loop thread. */
 void vmm_carrier_fail(struct vmm_carrier *c, const char *why);

@@ -41,13 +41,36 @@ struct used_elem {
 	uint32_t len;
 };
 
+/*
+ * The record of chains in flight as vhost-user has it ("Inflight I/O tracking", split virtqueue),
+ * in the byte order of the host. It is memory that others can write to as well.
+ */
+struct inflight_desc {
+	uint8_t inflight;
+	uint8_t padding[5];
+	uint16_t next;    /* the head pushed before this one in the same batch */
+	uint64_t counter; /* ascending in the order of pops */
+};
+
+#define INFLIGHT_VERSION 1u
+
+struct vmm_inflight {
+	uint64_t features;
+	uint16_t version; /* 0: nobody has used it yet */
+	uint16_t desc_num;
+	uint16_t last_batch_head;
+	uint16_t used_idx;
+	struct inflight_desc desc[];
+};
+
 struct vmm_virtq {
 	struct vmm_mem *mem;
 	struct vmm_irq *irq;
 	vmm_virtq_broken_fn broken_fn;
 	void *ctx;
 
-	uint16_t size; /* power of two */
+	uint16_t size;     /* power of two */
+	uint16_t size_max; /* what the arrays below have room for */
 	bool event_idx;
 	bool indirect;
 	bool broken;
@@ -69,10 +92,19 @@ struct vmm_virtq {
 	uint16_t next_used;  /* where the next push goes */
 	uint16_t published;  /* what used_idx in memory says */
 
+	uint16_t replay; /* so many pops take the head from order, not from the available ring */
+	uint64_t fresh;  /* pops since then, less those given back */
+
 	unsigned in_flight;
-	uint16_t *order;    /* [slot]: the head that was popped there, for unpop */
+	uint16_t *order;    /* [slot]: the head that was popped there, for unpop and replay */
 	uint32_t *room;     /* [head]: writable bytes of a chain in flight */
 	uint64_t *is_taken; /* bitmap by head: in flight */
+
+	struct vmm_inflight *record; /* NULL: none is kept */
+	uint64_t counter;            /* of the next pop */
+	uint16_t *batch;             /* heads pushed since the last flush */
+	unsigned batch_count;
+	uint64_t *counters; /* [head]: a private copy while a record is read */
 };
 
 static inline uint16_t ring_load16(const uint16_t *p)
@@ -101,6 +133,17 @@ static inline void ring_store32(uint32_t *p, uint32_t value)
 {
 	__atomic_store_n(p, htole32(value), __ATOMIC_RELAXED);
 }
+
+/*
+ * Reads the record and makes the queue replay what it says is in flight, oldest first. -EPROTO: it
+ * is none of a queue of this size, or contradicts the ring.
+ */
+int vmm_inflight_open(struct vmm_virtq *q);
+/* A chain was popped, or given back unpopped. */
+void vmm_inflight_set(struct vmm_virtq *q, uint16_t head, bool in_flight);
+/* The heads of q->batch are about to become visible in the used ring, and have become so. */
+void vmm_inflight_publish(struct vmm_virtq *q);
+void vmm_inflight_published(struct vmm_virtq *q);
 
 /* Copies the descriptor at p (any alignment), each byte once. */
 void vmm_ring_fetch_desc(const uint8_t *p, struct desc *out);

@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <vmm/virtio.h>
 
@@ -51,34 +52,47 @@ void vmm_virtq_break(struct vmm_virtq *q, const char *why)
 
 /* ---- create ---- */
 
+static size_t avail_len(size_t size)
+{
+	return (3 + size) * sizeof(uint16_t);
+}
+
+static size_t used_len(size_t size)
+{
+	return 3 * sizeof(uint16_t) + size * sizeof(struct used_elem);
+}
+
 static int check_area(const struct vmm_mem *mem, vmm_gpa gpa, size_t len, size_t align)
 {
 	return gpa % align != 0 ? -EPROTO : vmm_mem_check(mem, gpa, len);
 }
 
-/* Translates the three areas. vmm_mem_ptr cannot fail after the checks, as memory never moves. */
-static int map_areas(struct vmm_virtq *q, const struct vmm_virtq_config *config)
+int vmm_virtq_check(const struct vmm_mem *mem, const struct vmm_virtq_config *config)
 {
-	size_t size = config->size;
-	size_t avail_len = (3 + size) * sizeof(uint16_t);
-	size_t used_len = 3 * sizeof(uint16_t) + size * sizeof(struct used_elem);
-	const uint16_t *avail;
-	uint8_t *used;
+	uint16_t size = config->size;
 	int ret;
 
-	ret = check_area(q->mem, config->desc, DESC_SIZE * size, DESC_SIZE);
+	if (size == 0 || (size & (size - 1u)) != 0 || size > config->size_max ||
+	    size > RING_SIZE_LIMIT) {
+		return -EPROTO;
+	}
+	ret = check_area(mem, config->desc, DESC_SIZE * (size_t)size, DESC_SIZE);
 	if (ret == 0) {
-		ret = check_area(q->mem, config->driver, avail_len, 2);
+		ret = check_area(mem, config->driver, avail_len(size), 2);
 	}
-	if (ret == 0) {
-		ret = check_area(q->mem, config->device, used_len, 4);
-	}
-	if (ret < 0) {
-		return ret;
-	}
+	return ret < 0 ? ret : check_area(mem, config->device, used_len(size), 4);
+}
+
+/* Translates the three areas. vmm_mem_ptr cannot fail after the checks, as memory never moves. */
+static void map_areas(struct vmm_virtq *q, const struct vmm_virtq_config *config)
+{
+	size_t size = config->size;
+	const uint16_t *avail;
+	uint8_t *used;
+
 	q->desc = vmm_mem_ptr(q->mem, config->desc, DESC_SIZE * size, DESC_SIZE);
-	avail = vmm_mem_ptr(q->mem, config->driver, avail_len, 2);
-	used = vmm_mem_ptr(q->mem, config->device, used_len, 4);
+	avail = vmm_mem_ptr(q->mem, config->driver, avail_len(size), 2);
+	used = vmm_mem_ptr(q->mem, config->device, used_len(size), 4);
 	q->avail_flags = avail;
 	q->avail_idx = avail + 1;
 	q->avail_ring = avail + 2;
@@ -87,25 +101,41 @@ static int map_areas(struct vmm_virtq *q, const struct vmm_virtq_config *config)
 	q->used_idx = q->used_flags + 1;
 	q->used_ring = (struct used_elem *)(void *)(used + 4);
 	q->avail_event = (uint16_t *)(void *)(used + 4 + size * sizeof(struct used_elem));
+}
+
+int vmm_virtq_alloc(struct vmm_virtq **out, uint16_t size_max)
+{
+	struct vmm_virtq *q = calloc(1, sizeof(*q));
+
+	*out = NULL;
+	if (!q) {
+		return -ENOMEM;
+	}
+	q->size_max = size_max;
+	q->order = calloc(size_max, sizeof(*q->order));
+	q->room = calloc(size_max, sizeof(*q->room));
+	q->is_taken = calloc((size_max + BITS - 1) / BITS, sizeof(*q->is_taken));
+	q->batch = calloc(size_max, sizeof(*q->batch));
+	q->counters = calloc(size_max, sizeof(*q->counters));
+	if (!q->order || !q->room || !q->is_taken || !q->batch || !q->counters) {
+		vmm_virtq_destroy(q);
+		return -ENOMEM;
+	}
+	*out = q;
 	return 0;
 }
 
-int vmm_virtq_create(struct vmm_virtq **out, struct vmm_mem *mem,
-		     const struct vmm_virtq_config *config, struct vmm_irq *irq,
-		     vmm_virtq_broken_fn broken, void *ctx)
+int vmm_virtq_start(struct vmm_virtq *q, struct vmm_mem *mem, const struct vmm_virtq_config *config,
+		    struct vmm_irq *irq, vmm_virtq_broken_fn broken, void *ctx)
 {
 	uint16_t size = config->size;
-	struct vmm_virtq *q;
-	int ret;
+	int ret = vmm_virtq_check(mem, config);
 
-	*out = NULL;
-	if (size == 0 || (size & (size - 1u)) != 0 || size > config->size_max ||
-	    size > RING_SIZE_LIMIT) {
-		return -EPROTO;
+	if (ret == 0 && size > q->size_max) {
+		ret = -EPROTO;
 	}
-	q = calloc(1, sizeof(*q));
-	if (!q) {
-		return -ENOMEM;
+	if (ret < 0) {
+		return ret;
 	}
 	q->mem = mem;
 	q->irq = irq;
@@ -114,23 +144,68 @@ int vmm_virtq_create(struct vmm_virtq **out, struct vmm_mem *mem,
 	q->size = size;
 	q->event_idx = config->features & VMM_VIRTIO_F_EVENT_IDX;
 	q->indirect = config->features & VMM_VIRTIO_F_INDIRECT_DESC;
-	ret = map_areas(q, config);
-	if (ret < 0) {
-		goto error;
-	}
-	ret = -ENOMEM;
-	q->order = calloc(size, sizeof(*q->order));
-	q->room = calloc(size, sizeof(*q->room));
-	q->is_taken = calloc((size + BITS - 1) / BITS, sizeof(*q->is_taken));
-	if (!q->order || !q->room || !q->is_taken) {
-		goto error;
-	}
+	q->broken = false;
+	map_areas(q, config);
+	memset(q->is_taken, 0, (size + BITS - 1) / BITS * sizeof(*q->is_taken));
+	q->in_flight = 0;
+	q->batch_count = 0;
 	q->next_used = ring_load16(q->used_idx);
 	q->published = q->next_used;
-	*out = q;
-	return 0;
-error:
-	vmm_virtq_destroy(q);
+	q->next_avail = config->next_avail;
+	q->seen_avail = config->next_avail;
+	q->replay = 0;
+	q->fresh = 0;
+	q->record = config->inflight;
+	return q->record ? vmm_inflight_open(q) : 0;
+}
+
+/*
+ * Chains that are in flight will be popped again by whoever goes on: by the record, if there is
+ * one, else because the index steps back over them. That works if they are the last ones popped.
+ */
+static bool in_flight_are_last(const struct vmm_virtq *q)
+{
+	for (unsigned i = 1; i <= q->in_flight; i++) {
+		if (!is_taken(q, q->order[slot(q, (uint16_t)(q->next_avail - i))])) {
+			return false;
+		}
+	}
+	return true;
+}
+
+int vmm_virtq_stop(struct vmm_virtq *q, uint16_t *next_avail)
+{
+	vmm_virtq_flush(q);
+	if (next_avail) {
+		*next_avail = (uint16_t)(q->next_avail - q->in_flight);
+	}
+	return q->record || in_flight_are_last(q) ? 0 : -EBUSY;
+}
+
+void vmm_virtq_set_irq(struct vmm_virtq *q, struct vmm_irq *irq)
+{
+	q->irq = irq;
+}
+
+int vmm_virtq_create(struct vmm_virtq **out, struct vmm_mem *mem,
+		     const struct vmm_virtq_config *config, struct vmm_irq *irq,
+		     vmm_virtq_broken_fn broken, void *ctx)
+{
+	int ret;
+
+	*out = NULL;
+	/* Before memory is taken for a size that makes no sense. */
+	ret = vmm_virtq_check(mem, config);
+	if (ret == 0) {
+		ret = vmm_virtq_alloc(out, config->size);
+	}
+	if (ret == 0) {
+		ret = vmm_virtq_start(*out, mem, config, irq, broken, ctx);
+	}
+	if (ret < 0) {
+		vmm_virtq_destroy(*out);
+		*out = NULL;
+	}
 	return ret;
 }
 
@@ -139,6 +214,8 @@ void vmm_virtq_destroy(struct vmm_virtq *q)
 	if (!q) {
 		return;
 	}
+	free(q->counters);
+	free(q->batch);
 	free(q->is_taken);
 	free(q->room);
 	free(q->order);
@@ -171,6 +248,14 @@ static void make_empty(struct vmm_chain *chain)
 	chain->writable_len = 0;
 }
 
+/* The head that is due: one that a process that is gone had in flight, or the driver's next. */
+static uint16_t next_head(const struct vmm_virtq *q)
+{
+	uint16_t at = slot(q, q->next_avail);
+
+	return q->replay > 0 ? q->order[at] : ring_load16(&q->avail_ring[at]);
+}
+
 int vmm_virtq_pop(struct vmm_virtq *q, struct vmm_chain *chain)
 {
 	const char *why = NULL;
@@ -191,7 +276,7 @@ int vmm_virtq_pop(struct vmm_virtq *q, struct vmm_chain *chain)
 			return 0;
 		}
 	}
-	head = ring_load16(&q->avail_ring[slot(q, q->next_avail)]);
+	head = next_head(q);
 	if (head >= q->size) {
 		vmm_virtq_break(q, "a head outside the ring");
 		return -EPROTO;
@@ -211,6 +296,12 @@ int vmm_virtq_pop(struct vmm_virtq *q, struct vmm_chain *chain)
 	q->room[head] = chain->writable_len;
 	q->order[slot(q, q->next_avail)] = head;
 	q->next_avail++;
+	if (q->replay > 0) {
+		q->replay--; /* in the record already */
+	} else {
+		q->fresh++;
+		vmm_inflight_set(q, head, true);
+	}
 	return 1;
 }
 
@@ -225,6 +316,13 @@ void vmm_virtq_unpop(struct vmm_virtq *q, uint16_t n)
 		}
 		release(q, q->order[at]);
 		q->next_avail--;
+		if (q->fresh > 0) {
+			q->fresh--;
+			vmm_inflight_set(q, q->order[at], false);
+		} else {
+			/* The available ring has no place for it any more: the record keeps it. */
+			q->replay++;
+		}
 		n--;
 	}
 }
@@ -256,10 +354,16 @@ int vmm_virtq_push(struct vmm_virtq *q, uint16_t head, uint32_t written)
 	if (q->broken) {
 		return 0;
 	}
+	if (q->batch_count == q->size) {
+		/* The driver offered heads again that it had not been given back. */
+		vmm_virtq_break(q, "more chains than the ring has entries");
+		return 0;
+	}
 	elem = &q->used_ring[slot(q, q->next_used)];
 	ring_store32(&elem->id, head);
 	ring_store32(&elem->len, written);
 	q->next_used++;
+	q->batch[q->batch_count++] = head;
 	return 0;
 }
 
@@ -277,8 +381,10 @@ void vmm_virtq_flush(struct vmm_virtq *q)
 	if (q->broken || q->next_used == from) {
 		return;
 	}
+	vmm_inflight_publish(q);
 	ring_store16_release(q->used_idx, q->next_used);
 	q->published = q->next_used;
+	vmm_inflight_published(q);
 	/*
 	 * Pairs with the driver's fence between asking for an interrupt (used_event, or clearing
 	 * NO_INTERRUPT) and looking at the used index once more.

@@ -383,24 +383,25 @@ START_TEST(activation_refused_by_the_device_needs_a_reset)
 }
 END_TEST
 
-START_TEST(activation_without_memory_needs_a_reset)
+/* A device in a jail has no memory to ask for: neither the first start nor a later one may need
+ * any. */
+START_TEST(activation_allocates_nothing)
 {
 	struct faultinj inj = {0};
 	struct fixture f;
+	int ret;
 
 	set_up(&f);
-	for (;;) {
+	for (int i = 0; i < 3; i++) {
 		ck_assert_int_eq(fakedrv_prepare(f.drv, NULL), 0);
-		if (!faultinj_next(&inj)) {
-			break;
-		}
-		(void)fakedrv_driver_ok(f.drv);
+		(void)faultinj_next(&inj); /* check's macros allocate: none until stop */
+		ret = fakedrv_driver_ok(f.drv);
+		fakedrv_reset(f.drv);
 		faultinj_stop(&inj);
-		ck_assert(fakedrv_needs_reset(f.drv) == (inj.failed != NULL));
-		ck_assert((f.dev.active.queues == NULL) == (inj.failed != NULL));
+		ck_assert_int_eq(ret, 0);
+		ck_assert_msg(!inj.failed, "%s", inj.failed);
+		memset(&inj, 0, sizeof(inj));
 	}
-	/* Four allocations for each of four queues have failed once. */
-	ck_assert_uint_eq(fakedrv_config_irqs(f.drv), 16);
 	tear_down(&f);
 }
 END_TEST
@@ -495,7 +496,7 @@ int main(void)
 		{buffers_kicked_before_driver_ok_are_served_after_it, 1},
 		{activation_with_bad_queue_addresses_needs_a_reset, 3},
 		{activation_refused_by_the_device_needs_a_reset, 2},
-		{activation_without_memory_needs_a_reset, 1},
+		{activation_allocates_nothing, 1},
 		{device_that_fails_in_activate_gets_no_notification, 1},
 		{failure_before_driver_ok_is_told_at_driver_ok, 1},
 		{failure_is_told_once_and_ends_notifications, 1},

@@ -132,7 +132,7 @@ START_TEST(create_without_memory_leaks_nothing)
 		ck_assert(inj.failed ? !raw.q : raw.q != NULL);
 		vmm_virtq_destroy(raw.q);
 	}
-	ck_assert_uint_eq(rounds, 5);
+	ck_assert_uint_eq(rounds, 7);
 	memfix_finish(&raw.fix);
 }
 END_TEST

@@ -29,7 +29,7 @@ extern "C" {
 struct vmm_carrier;
 
 struct vmm_carrier_config {
-	struct vmm_mem *mem;       /* borrowed until destroy */
+	struct vmm_mem *mem;       /* borrowed until destroy; NULL: see vmm_carrier_set_mem */
 	struct vmm_loop *loop;     /* borrowed until destroy */
 	const struct vmm_log *log; /* borrowed, may be NULL */
 	const char *id; /* name of this device in logs, copied; NULL: the device's kind */
@@ -41,7 +41,19 @@ struct vmm_carrier_config {
 	 * take a lock that is held around a register call: that call may be waiting for it.
 	 */
 	void (*on_active)(void *ctx, bool active);
+	/*
+	 * Configuration bytes have changed / the device or a queue has failed, as
+	 * DEVICE_NEEDS_RESET shows as well; for transports that tell a driver in another process.
+	 * Loop thread. May be NULL.
+	 */
+	void (*on_config)(void *ctx);
+	void (*on_fail)(void *ctx, const char *why);
 	void *ctx;
+	/*
+	 * For devices with external_queues: an eventfd for each queue that its notifications write
+	 * to; queue_count entries, borrowed until destroy, the array is copied. NULL: none.
+	 */
+	const int *kick_fds;
 };
 
 /*
@@ -54,6 +66,9 @@ int vmm_carrier_create(struct vmm_carrier **out, struct vmm_virtio_device *dev,
 /* Resets an active device, destroys the device, frees. NULL is a no-op. Loop thread, no register
  * call in progress. */
 void vmm_carrier_destroy(struct vmm_carrier *c);
+
+/* Resets an active device and frees c, but not the device, which is returned. Thread as above. */
+struct vmm_virtio_device *vmm_carrier_release(struct vmm_carrier *c);
 
 struct vmm_virtio_device *vmm_carrier_device(const struct vmm_carrier *c);
 const char *vmm_carrier_id(const struct vmm_carrier *c);
@@ -110,6 +125,45 @@ void vmm_carrier_write_config(struct vmm_carrier *c, size_t offset, const void *
  * broken, or the device is not active. Loop thread.
  */
 void vmm_carrier_kick(struct vmm_carrier *c, unsigned queue);
+
+/*
+ * ---- for transports without status and queue registers (vhost-user): they start and stop the
+ * device themselves and use none of the register calls but those of the configuration space. Loop
+ * thread. ----
+ */
+
+struct vmm_carrier_start {
+	uint64_t features;                    /* what the driver took */
+	const struct vmm_carrier_ring *rings; /* queue_count entries, borrowed until stop */
+	/* The driver set the device up before and goes on with it, see struct vmm_virtio_active. */
+	bool resumed;
+	/* The device is active and the next thing it does is to look at its rings. May be NULL. */
+	void (*before_notify)(void *ctx);
+	void *ctx;
+};
+
+/* Memory of the device from now on. -EBUSY while it is active. */
+int vmm_carrier_set_mem(struct vmm_carrier *c, struct vmm_mem *mem);
+
+/*
+ * Activates the device and notifies every enabled queue once. On failure it is as before. -EBUSY
+ * (active already), -EINVAL (features that were not offered, no memory), -EPROTO or -EFAULT (a
+ * ring), the device's own.
+ */
+int vmm_carrier_start(struct vmm_carrier *c, const struct vmm_carrier_start *start);
+
+/*
+ * Resets the device if it is active. next_avail, NULL or queue_count entries, receives where each
+ * enabled ring goes on, or a negative errno, as from vmm_virtq_stop.
+ */
+void vmm_carrier_stop(struct vmm_carrier *c, int *next_avail);
+
+/* The interrupt of a queue (NULL: none), borrowed, from now on. */
+void vmm_carrier_set_queue_irq(struct vmm_carrier *c, unsigned queue, struct vmm_irq *irq);
+
+/* The eventfds behind the queues' interrupts may be others now: tells a device that asked for them
+ * (external_queues). */
+void vmm_carrier_irqs_changed(struct vmm_carrier *c);
 
 #ifdef __cplusplus
 }

@@ -52,6 +52,17 @@ extern "C" {
 struct vmm_virtio_device;
 struct vmm_carrier;
 
+/* A queue as the driver set it up. Addresses are guest physical and checked to lie in RAM. */
+struct vmm_carrier_ring {
+	bool enabled; /* nothing else counts if not */
+	uint16_t size;
+	vmm_gpa desc;
+	vmm_gpa driver;
+	vmm_gpa device;
+	uint16_t next_avail;           /* as in struct vmm_virtq_config */
+	struct vmm_inflight *inflight; /* likewise; may be NULL */
+};
+
 /*
  * What a device may use while it is active. Valid from activate until reset returns; the struct
  * itself may be copied, the queues belong to the carrier.
@@ -64,6 +75,17 @@ struct vmm_virtio_active {
 	unsigned queue_count;
 	struct vmm_virtq *const
 		*queues; /* queue_count entries, NULL where the driver enabled none */
+	/*
+	 * The driver set the device up before, in a process that is gone, and goes on: what it said
+	 * through control queues is not known here.
+	 */
+	bool resumed;
+
+	/* For a device with external_queues only; queues holds nothing then. queue_count entries.
+	 */
+	const struct vmm_carrier_ring *rings;
+	struct vmm_irq *const *queue_irqs; /* entries may be NULL */
+	const int *kick_fds;               /* eventfds, -1 where there is none */
 };
 
 struct vmm_virtio_ops {
@@ -91,6 +113,11 @@ struct vmm_virtio_ops {
 	/* Frees the device, which is not active. May be NULL when the device is caller memory. */
 	void (*destroy)(struct vmm_virtio_device *dev);
 	/*
+	 * Optional, for external_queues: queue_irqs[queue]->eventfd() may answer with another
+	 * descriptor from now on. Only called when active.
+	 */
+	void (*irq_changed)(struct vmm_virtio_device *dev, unsigned queue);
+	/*
 	 * Optional: named counters for management ("read_bytes", ...). Calls emit once for each.
 	 * Any thread: counters are relaxed atomics.
 	 */
@@ -111,6 +138,12 @@ struct vmm_virtio_device {
 	const uint16_t *queue_sizes; /* queue_count entries: largest size of each, power of two */
 	uint8_t config[VMM_VIRTIO_CONFIG_MAX]; /* initial bytes; afterwards the carrier's */
 	size_t config_len;
+	/*
+	 * The queues are read elsewhere, by another process: the carrier makes none, and the device
+	 * gets what it needs to hand over (rings, queue_irqs, kick_fds). features then says what is
+	 * offered in full, ring and transport bits included. For vhost-user's front end.
+	 */
+	bool external_queues;
 
 	struct vmm_carrier *carrier; /* set by the carrier, NULL while there is none */
 };

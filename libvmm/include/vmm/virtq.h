@@ -180,6 +180,8 @@ int vmm_writer_split_tail(struct vmm_writer *w, size_t len, struct vmm_writer *t
 /* ---- for whoever carries a device (a transport, a test); devices get their queues at activate
  * ---- */
 
+struct vmm_inflight;
+
 /* What the driver configured. Addresses are guest physical. */
 struct vmm_virtq_config {
 	uint16_t size;     /* entries: a power of two */
@@ -188,17 +190,53 @@ struct vmm_virtq_config {
 	vmm_gpa driver;    /* available ring: 6 + 2 * size bytes, aligned to 2 */
 	vmm_gpa device;    /* used ring: 6 + 8 * size bytes, aligned to 4 */
 	uint64_t features; /* negotiated: INDIRECT_DESC and EVENT_IDX matter here */
+	/* Where in the available ring to go on: 0 for a queue that has just come to life. */
+	uint16_t next_avail;
+	/*
+	 * A record of the chains in flight, or NULL. It lies in memory that outlives this process,
+	 * vmm_inflight_size bytes aligned to 8, zeroed for a queue that has just come to life. What
+	 * it says is in flight is popped again first, oldest first, and counts instead of
+	 * next_avail. Borrowed until stop or destroy. The layout is that of the vhost-user
+	 * specification ("Inflight I/O tracking", split virtqueue).
+	 */
+	struct vmm_inflight *inflight;
 };
+
+/* Checks size, alignment and that all three areas lie wholly in RAM. -EPROTO, -EFAULT. */
+int vmm_virtq_check(const struct vmm_mem *mem, const struct vmm_virtq_config *config);
+
+/* Bytes of a record for a queue of size entries. */
+size_t vmm_inflight_size(uint16_t size);
 
 /* Called once, on the queue's thread, when the queue breaks. why is a constant string. */
 typedef void (*vmm_virtq_broken_fn)(void *ctx, const char *why);
 
 /*
- * Checks the configuration once (size, alignment, all three areas wholly in RAM) and makes the
- * queue. mem and irq (may be NULL) are borrowed until destroy. The ring's indices are taken as they
- * stand in memory only for `used`; avail starts at 0. -EPROTO/-EFAULT: the driver's configuration
- * is invalid. -ENOMEM.
+ * Makes a queue for rings of up to size_max entries, not started yet. Starting and stopping it
+ * allocates nothing. -ENOMEM.
  */
+int vmm_virtq_alloc(struct vmm_virtq **out, uint16_t size_max);
+
+/*
+ * Checks the configuration once (size, alignment, all three areas wholly in RAM) and makes the
+ * queue ready. mem and irq (may be NULL) are borrowed until stop. The ring's indices are taken as
+ * they stand in memory only for `used`. A queue that was started before is started afresh.
+ * -EPROTO/-EFAULT: the driver's configuration, or the record, is invalid.
+ */
+int vmm_virtq_start(struct vmm_virtq *q, struct vmm_mem *mem, const struct vmm_virtq_config *config,
+		    struct vmm_irq *irq, vmm_virtq_broken_fn broken, void *ctx);
+
+/*
+ * Publishes what was pushed; the queue is no longer used before the next start. *next_avail (may be
+ * NULL) is where somebody else goes on, with the chains in flight first. -EBUSY: there is no such
+ * place, because chains popped after them have been pushed already, and no record is kept.
+ */
+int vmm_virtq_stop(struct vmm_virtq *q, uint16_t *next_avail);
+
+/* Another interrupt (NULL: none) from now on. */
+void vmm_virtq_set_irq(struct vmm_virtq *q, struct vmm_irq *irq);
+
+/* Both at once: alloc for config.size and start. Errors of both; on failure *out is NULL. */
 int vmm_virtq_create(struct vmm_virtq **out, struct vmm_mem *mem,
 		     const struct vmm_virtq_config *config, struct vmm_irq *irq,
 		     vmm_virtq_broken_fn broken, void *ctx);
