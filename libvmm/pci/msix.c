@@ -2,7 +2,6 @@
 #include "pci/msix.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
@@ -295,21 +294,30 @@ void vmm_pci_msix_table_write(struct vmm_pci_msix *m, uint64_t offset, unsigned 
 
 /* ---- pending bits ---- */
 
+/*
+ * A disconnected eventfd is pending when its counter is not 0. It is read and put back, since a
+ * vCPU's thread has few system calls; what a device adds in between is added to 0 and is not lost.
+ */
+static bool is_pending(const struct vector *v)
+{
+	uint64_t count = 0;
+
+	/* A connected one is being delivered: it is not pending. */
+	if (v->connected || read(v->eventfd, &count, sizeof(count)) != (ssize_t)sizeof(count)) {
+		return false;
+	}
+	/* Whatever the count was, one is as good: it means "at least once". */
+	count = 1;
+	(void)!write(v->eventfd, &count, sizeof(count));
+	return true;
+}
+
 static uint64_t pending_bits(struct vmm_pci_msix *m, unsigned first)
 {
-	struct pollfd fds[PBA_BITS];
 	uint64_t bits = 0;
-	unsigned n = 0;
 
-	for (; n < PBA_BITS && first + n < m->count; n++) {
-		fds[n].fd = m->vectors[first + n].eventfd;
-		fds[n].events = POLLIN;
-		fds[n].revents = 0;
-	}
-	(void)poll(fds, n, 0);
-	for (unsigned i = 0; i < n; i++) {
-		/* A connected one is being delivered: it is not pending. */
-		if ((fds[i].revents & POLLIN) && !m->vectors[first + i].connected) {
+	for (unsigned i = 0; i < PBA_BITS && first + i < m->count; i++) {
+		if (is_pending(&m->vectors[first + i])) {
 			bits |= UINT64_C(1) << i;
 		}
 	}
@@ -349,6 +357,11 @@ void vmm_pci_msix_raise(struct vmm_pci_msix *m, unsigned vector)
 	}
 	/* EAGAIN: the counter is at its maximum, so the interrupt is pending already. */
 	(void)!write(m->vectors[vector].eventfd, &one, sizeof(one));
+}
+
+int vmm_pci_msix_eventfd(const struct vmm_pci_msix *m, unsigned vector)
+{
+	return vector < m->count ? m->vectors[vector].eventfd : -1;
 }
 
 void vmm_pci_msix_clear_pending(struct vmm_pci_msix *m)

@@ -47,6 +47,11 @@ uint64_t vmm_pci_msix_pba_read(struct vmm_pci_msix *m, uint64_t offset, unsigned
 bool vmm_pci_msix_enabled(const struct vmm_pci_msix *m);
 /* Raises a vector; one that does not exist is ignored, as is everything while MSI-X is off. */
 void vmm_pci_msix_raise(struct vmm_pci_msix *m, unsigned vector);
+/*
+ * The eventfd that raises a vector when it is written to, owned by m: the vector's pending bit
+ * while it is masked. -1 for a vector that does not exist.
+ */
+int vmm_pci_msix_eventfd(const struct vmm_pci_msix *m, unsigned vector);
 /* Forgets what is pending: the device was reset. */
 void vmm_pci_msix_clear_pending(struct vmm_pci_msix *m);
 

@@ -66,6 +66,7 @@ static void set_vector(struct virtio_pci *vp, struct vpci_irq *irq, uint16_t vec
 		vector = VPCI_NO_VECTOR;
 	}
 	__atomic_store_n(&irq->vector, vector, __ATOMIC_RELEASE);
+	vmm_vpci_calls_changed(vp);
 }
 
 static uint32_t half(uint64_t value, uint32_t select)

@@ -130,8 +130,11 @@ void vmm_vpci_kick_set_active(void *ctx, bool active)
 	vp->active = active;
 	connect_all(vp);
 	(void)pthread_mutex_unlock(&vp->kick_lock);
-	/* A queue that is not enabled is watched too: the carrier ignores its kicks. */
-	for (unsigned i = 0; i < vp->queue_count && ret == 0; i++) {
+	/*
+	 * A queue that is not enabled is watched too: the carrier ignores its kicks. Another
+	 * process, if it reads the queues, waits for the descriptors itself.
+	 */
+	for (unsigned i = 0; i < vp->queue_count && ret == 0 && !vp->dev->external_queues; i++) {
 		ret = vmm_source_set_events(vp->queues[i].source, active ? VMM_LOOP_READABLE : 0);
 	}
 	if (ret < 0) {

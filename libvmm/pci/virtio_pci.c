@@ -33,32 +33,6 @@ static struct virtio_pci *from_fn(struct vmm_pci_function *fn)
 	return (struct virtio_pci *)fn;
 }
 
-/* ---- interrupts ---- */
-
-/*
- * The ISR's configuration bit is set in any case, its queue bit only when there is no MSI-X
- * (section 4.1.4.5.1), for drivers that poll.
- */
-static void raise_irq(struct vmm_irq *base)
-{
-	struct vpci_irq *irq = (struct vpci_irq *)base;
-	struct virtio_pci *vp = irq->vp;
-
-	if (irq->isr_bit == VPCI_ISR_CONFIG || !vmm_pci_msix_enabled(vp->msix)) {
-		__atomic_fetch_or(&vp->isr, irq->isr_bit, __ATOMIC_ACQ_REL);
-	}
-	/* NO_VECTOR is none that msix has. */
-	vmm_pci_msix_raise(vp->msix, __atomic_load_n(&irq->vector, __ATOMIC_ACQUIRE));
-}
-
-static void init_irq(struct virtio_pci *vp, struct vpci_irq *irq, uint8_t isr_bit)
-{
-	irq->base.raise = raise_irq;
-	irq->vp = vp;
-	irq->isr_bit = isr_bit;
-	irq->vector = VPCI_NO_VECTOR;
-}
-
 /* ---- the BAR ---- */
 
 static uint64_t device_read(struct virtio_pci *vp, unsigned offset, unsigned len)
@@ -179,6 +153,10 @@ static void config_written(struct vmm_pci_function *fn, unsigned offset, unsigne
 	struct virtio_pci *vp = from_fn(fn);
 	struct window w;
 
+	if (offset < fn->msix_cap + CAP_LEN && offset + len > fn->msix_cap) {
+		/* MSI-X may have been switched on or off. */
+		vmm_vpci_calls_changed(vp);
+	}
 	if (touches_data(vp, offset, len) && load_window(vp, &w)) {
 		uint32_t mask = UINT32_MAX >> (32 - 8 * w.len);
 
@@ -269,6 +247,7 @@ static void fn_reset(struct vmm_pci_function *fn)
 static void free_vp(struct virtio_pci *vp)
 {
 	vmm_vpci_kick_finish(vp);
+	vmm_vpci_call_finish(vp);
 	vmm_pci_msix_destroy(vp->msix);
 	(void)pthread_mutex_destroy(&vp->kick_lock);
 	(void)pthread_mutex_destroy(&vp->lock);
@@ -292,7 +271,8 @@ static const struct vmm_pci_function_ops virtio_pci_ops = {
 	.destroy = fn_destroy,
 };
 
-static struct virtio_pci *new_vp(struct vmm_virtio_device *dev, const struct vmm_log *log)
+static struct virtio_pci *new_vp(struct vmm_virtio_device *dev,
+				 const struct vmm_virtio_pci_config *config)
 {
 	struct vmm_pci_ids ids = {
 		.vendor = VIRTIO_VENDOR,
@@ -310,13 +290,14 @@ static struct virtio_pci *new_vp(struct vmm_virtio_device *dev, const struct vmm
 	vmm_pci_function_init(&vp->fn, &virtio_pci_ops, &ids);
 	(void)vmm_pci_function_add_bar(&vp->fn, VPCI_BAR, VPCI_BAR_SIZE, true, true);
 	vp->dev = dev;
-	vp->log = log;
+	vp->log = config->log;
+	vp->loop = config->loop;
 	(void)pthread_mutex_init(&vp->lock, NULL);
 	(void)pthread_mutex_init(&vp->kick_lock, NULL);
-	init_irq(vp, &vp->config_irq, VPCI_ISR_CONFIG);
+	vmm_vpci_call_init(vp, &vp->config_irq, VPCI_ISR_CONFIG);
 	vp->queue_count = dev->queue_count;
 	for (unsigned i = 0; i < vp->queue_count; i++) {
-		init_irq(vp, &vp->queues[i].irq, VPCI_ISR_QUEUE);
+		vmm_vpci_call_init(vp, &vp->queues[i].irq, VPCI_ISR_QUEUE);
 		vp->queues[i].index = i;
 		vp->queues[i].kick_fd = -1;
 	}
@@ -327,6 +308,7 @@ static int create_carrier(struct virtio_pci *vp, const struct vmm_virtio_pci_con
 			  struct vmm_error *err)
 {
 	struct vmm_irq *irqs[VMM_VIRTIO_QUEUES_MAX];
+	int kick_fds[VMM_VIRTIO_QUEUES_MAX];
 	struct vmm_carrier_config cc = {
 		.mem = config->mem,
 		.loop = config->loop,
@@ -334,12 +316,14 @@ static int create_carrier(struct virtio_pci *vp, const struct vmm_virtio_pci_con
 		.id = config->id,
 		.config_irq = &vp->config_irq.base,
 		.queue_irqs = irqs,
+		.kick_fds = kick_fds,
 		.on_active = vmm_vpci_kick_set_active,
 		.ctx = vp,
 	};
 
 	for (unsigned i = 0; i < vp->queue_count; i++) {
 		irqs[i] = &vp->queues[i].irq.base;
+		kick_fds[i] = vp->queues[i].kick_fd;
 	}
 	return vmm_carrier_create(&vp->carrier, vp->dev, &cc, err);
 }
@@ -356,7 +340,7 @@ int vmm_virtio_pci_add(struct vmm_pci_host *host, struct vmm_virtio_device *dev,
 		return vmm_error_set(err, -EINVAL, "%s: no virtio device has %u queues and id %u",
 				     dev->name, dev->queue_count, dev->device_id);
 	}
-	vp = new_vp(dev, config->log);
+	vp = new_vp(dev, config);
 	if (!vp) {
 		return vmm_error_set(err, -ENOMEM, "%s: out of memory", dev->name);
 	}
@@ -364,6 +348,9 @@ int vmm_virtio_pci_add(struct vmm_pci_host *host, struct vmm_virtio_device *dev,
 				  config->log);
 	if (ret == 0) {
 		ret = vmm_vpci_kick_init(vp, config->loop);
+	}
+	if (ret == 0) {
+		ret = vmm_vpci_call_start(vp);
 	}
 	if (ret < 0) {
 		(void)vmm_error_wrap(err, ret, "%s: cannot make its event descriptors", dev->name);

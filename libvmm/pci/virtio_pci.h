@@ -2,7 +2,7 @@
 /*
  * virtio over PCI, split by register block: virtio_pci.c (making the function, capabilities, the
  * BAR), virtio_common.c (the common configuration registers), virtio_kick.c (from a notification
- * to the device).
+ * to the device), virtio_call.c (from the device to an interrupt).
  *
  * Locks, each held for a few instructions and never while waiting for the loop's thread:
  *   lock       select registers and read-modify-write of a queue's registers; may take the
@@ -48,6 +48,12 @@ struct vpci_irq {
 	struct virtio_pci *vp;
 	uint8_t isr_bit;
 	uint16_t vector; /* atomic: the driver changes it while the device raises */
+	/*
+	 * Of a queue that another process reads: what that process writes to while there is no
+	 * vector to write to. -1 for all others.
+	 */
+	int poll_fd;
+	struct vmm_source *source; /* poll_fd */
 };
 
 struct vpci_queue {
@@ -71,6 +77,8 @@ struct virtio_pci {
 	unsigned window; /* offset of the PCI_CFG capability */
 	struct vpci_irq config_irq;
 	uint8_t isr; /* atomic */
+	struct vmm_loop *loop;
+	struct vmm_work calls_changed; /* a vector or MSI-X's enable bit changed */
 
 	pthread_mutex_t lock;
 	uint32_t device_feature_select;
@@ -91,6 +99,14 @@ uint64_t vmm_vpci_common_read(struct virtio_pci *vp, unsigned offset, unsigned l
 void vmm_vpci_common_write(struct virtio_pci *vp, unsigned offset, unsigned len, uint64_t value);
 /* Resets the device and with it every register. */
 void vmm_vpci_reset_device(struct virtio_pci *vp);
+
+/* virtio_call.c */
+void vmm_vpci_call_init(struct virtio_pci *vp, struct vpci_irq *irq, uint8_t isr_bit);
+/* For a device with external queues: makes poll_fd for each of them. -EMFILE, -ENOMEM. */
+int vmm_vpci_call_start(struct virtio_pci *vp);
+void vmm_vpci_call_finish(struct virtio_pci *vp);
+/* Interrupts go elsewhere from now on: a device with external queues is told. Any thread. */
+void vmm_vpci_calls_changed(struct virtio_pci *vp);
 
 /* virtio_kick.c */
 int vmm_vpci_kick_init(struct virtio_pci *vp, struct vmm_loop *loop);
