@@ -47,11 +47,16 @@ struct vmm_kvm {
 	unsigned threads;
 	unsigned parked;
 	struct vmm_work parked_work; /* wakes the loop when one more stands there */
+	struct vmm_work kick_work;   /* a vCPU closed the gate: the loop has to kick the others */
+	pthread_cond_t thread_ready;
+	unsigned ready;   /* threads that are through with config.on_thread */
+	int thread_error; /* its first failure */
 
 	/* Interrupt routes by gsi; the kernel always has the whole table. */
 	pthread_mutex_t route_lock;
 	struct route *routes;
 	unsigned route_count;
+	struct kvm_irq_routing *table; /* room for all of them, as the kernel wants them */
 	uint64_t msi_base;
 	uint64_t msi_size;
 };
@@ -59,6 +64,8 @@ struct vmm_kvm {
 /* vcpu.c */
 void vmm_kvm_free_vcpu(struct vcpu *v);
 int vmm_kvm_install_kick(int signo);
+/* The loop's part of vmm_kvm_request_park; ctx is the struct vmm_kvm. */
+void vmm_kvm_kick_work(void *ctx);
 
 /* irq.c */
 int vmm_kvm_routes_init(struct vmm_kvm *kvm, long limit);

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
@@ -31,48 +32,46 @@ int vmm_kvm_routes_init(struct vmm_kvm *kvm, long limit)
 	if (!kvm->routes) {
 		return -ENOMEM;
 	}
+	/* Made once, since routes change on vCPUs' threads. What is never used is never touched. */
+	kvm->table =
+		calloc(1, sizeof(*kvm->table) + (size_t)limit * sizeof(kvm->table->entries[0]));
+	if (!kvm->table) {
+		return -ENOMEM;
+	}
 	kvm->route_count = (unsigned)limit;
 	return 0;
+}
+
+/* False for a gsi that goes nowhere. */
+static bool fill_entry(struct kvm_irq_routing_entry *e, unsigned gsi, const struct route *r)
+{
+	memset(e, 0, sizeof(*e));
+	e->gsi = gsi;
+	if (r->kind == ROUTE_PIN) {
+		e->type = KVM_IRQ_ROUTING_IRQCHIP;
+		e->u.irqchip.irqchip = (uint32_t)r->address;
+		e->u.irqchip.pin = r->data;
+	} else if (r->kind == ROUTE_MSI) {
+		e->type = KVM_IRQ_ROUTING_MSI;
+		e->u.msi.address_lo = (uint32_t)r->address;
+		e->u.msi.address_hi = (uint32_t)(r->address >> 32);
+		e->u.msi.data = r->data;
+	} else {
+		return false;
+	}
+	return true;
 }
 
 /* Called with the lock held. */
 static int commit(struct vmm_kvm *kvm)
 {
-	struct kvm_irq_routing *table;
-	unsigned used = 0;
-	int ret = 0;
-
+	kvm->table->nr = 0;
 	for (unsigned gsi = 0; gsi < kvm->route_count; gsi++) {
-		used += kvm->routes[gsi].kind == ROUTE_PIN || kvm->routes[gsi].kind == ROUTE_MSI;
-	}
-	table = calloc(1, sizeof(*table) + used * sizeof(table->entries[0]));
-	if (!table) {
-		return -ENOMEM;
-	}
-	for (unsigned gsi = 0; gsi < kvm->route_count; gsi++) {
-		const struct route *r = &kvm->routes[gsi];
-		struct kvm_irq_routing_entry *e = &table->entries[table->nr];
-
-		if (r->kind == ROUTE_PIN) {
-			e->type = KVM_IRQ_ROUTING_IRQCHIP;
-			e->u.irqchip.irqchip = (uint32_t)r->address;
-			e->u.irqchip.pin = r->data;
-		} else if (r->kind == ROUTE_MSI) {
-			e->type = KVM_IRQ_ROUTING_MSI;
-			e->u.msi.address_lo = (uint32_t)r->address;
-			e->u.msi.address_hi = (uint32_t)(r->address >> 32);
-			e->u.msi.data = r->data;
-		} else {
-			continue;
+		if (fill_entry(&kvm->table->entries[kvm->table->nr], gsi, &kvm->routes[gsi])) {
+			kvm->table->nr++;
 		}
-		e->gsi = gsi;
-		table->nr++;
 	}
-	if (ioctl(kvm->fd, KVM_SET_GSI_ROUTING, table) != 0) {
-		ret = -errno;
-	}
-	free(table);
-	return ret;
+	return ioctl(kvm->fd, KVM_SET_GSI_ROUTING, kvm->table) == 0 ? 0 : -errno;
 }
 
 int vmm_kvm_route_pin(struct vmm_kvm *kvm, unsigned gsi, unsigned irqchip, unsigned pin)

@@ -104,6 +104,8 @@ int vmm_kvm_create(struct vmm_kvm **out, const struct vmm_kvm_config *config, st
 	kvm->config.kvm_fd = -1;
 	kvm->closed = true;
 	kvm->parked_work.fn = parked;
+	kvm->kick_work = (struct vmm_work){.fn = vmm_kvm_kick_work, .ctx = kvm};
+	(void)pthread_cond_init(&kvm->thread_ready, NULL);
 	(void)pthread_mutex_init(&kvm->gate_lock, NULL);
 	(void)pthread_cond_init(&kvm->gate_opened, NULL);
 	(void)pthread_mutex_init(&kvm->route_lock, NULL);
@@ -148,8 +150,10 @@ void vmm_kvm_destroy(struct vmm_kvm *kvm)
 	if (kvm->fd >= 0) {
 		(void)close(kvm->fd);
 	}
+	free(kvm->table);
 	free(kvm->routes);
 	(void)pthread_mutex_destroy(&kvm->route_lock);
+	(void)pthread_cond_destroy(&kvm->thread_ready);
 	(void)pthread_cond_destroy(&kvm->gate_opened);
 	(void)pthread_mutex_destroy(&kvm->gate_lock);
 	free(kvm);

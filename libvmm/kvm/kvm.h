@@ -67,6 +67,9 @@ struct vmm_kvm_config {
 	int kick_signal;           /* an empty handler is installed for it */
 	/* On a vCPU thread, which does not enter the guest again before the gate has let it. */
 	void (*event)(void *ctx, const struct vmm_kvm_event *event);
+	/* On each vCPU thread, before it first stands at the gate. <0: start_threads fails. May be
+	 * NULL. */
+	int (*on_thread)(void *ctx, unsigned index);
 	void *ctx;
 };
 
@@ -127,13 +130,18 @@ unsigned vmm_kvm_vcpu_count(const struct vmm_kvm *kvm);
 /* Owned by kvm. Registers may be touched while no thread runs or all are parked. */
 int vmm_kvm_vcpu_fd(const struct vmm_kvm *kvm, unsigned index);
 
-/* Starts a parked thread for each vCPU. On failure none is left. errno of pthread_create. */
+/* Starts a parked thread for each vCPU. On failure none is left. errno of pthread_create, what
+ * on_thread returned. */
 int vmm_kvm_start_threads(struct vmm_kvm *kvm, struct vmm_error *err);
 /* Parks and ends the threads; they can be started again. */
 void vmm_kvm_stop_threads(struct vmm_kvm *kvm);
 /* Opens the gate. */
 void vmm_kvm_run(struct vmm_kvm *kvm);
-/* Closes the gate and kicks every vCPU; returns at once. Any thread. */
+/*
+ * Closes the gate and has every vCPU kicked; returns at once. Any thread. A vCPU that calls it does
+ * not enter the guest again; the others are kicked by the loop, as signals are not for vCPUs'
+ * threads to send.
+ */
 void vmm_kvm_request_park(struct vmm_kvm *kvm);
 /*
  * Closes the gate and waits until every vCPU has finished its last access and stands at it.

@@ -232,13 +232,31 @@ static void run_guest(struct vcpu *v)
 	}
 }
 
-static void *vcpu_main(void *arg)
+/* A thread that cannot get ready stands at the gate all the same, until start_threads has seen it.
+ */
+static void get_ready(struct vcpu *v)
 {
-	struct vcpu *v = arg;
+	struct vmm_kvm *kvm = v->kvm;
 	char name[16];
+	int ret = 0;
 
 	(void)snprintf(name, sizeof(name), "vcpu%u", v->index);
 	(void)pthread_setname_np(pthread_self(), name);
+	if (kvm->config.on_thread) {
+		ret = kvm->config.on_thread(kvm->config.ctx, v->index);
+	}
+	(void)pthread_mutex_lock(&kvm->gate_lock);
+	kvm->ready++;
+	kvm->thread_error = kvm->thread_error ? kvm->thread_error : ret;
+	(void)pthread_cond_signal(&kvm->thread_ready);
+	(void)pthread_mutex_unlock(&kvm->gate_lock);
+}
+
+static void *vcpu_main(void *arg)
+{
+	struct vcpu *v = arg;
+
+	get_ready(v);
 	while (pass_gate(v)) {
 		run_guest(v);
 	}
@@ -246,26 +264,47 @@ static void *vcpu_main(void *arg)
 }
 
 /* Called with the gate's lock held. */
-static void kick_all(struct vmm_kvm *kvm)
+static void forbid_entry(struct vmm_kvm *kvm)
 {
 	for (unsigned i = 0; i < kvm->vcpu_count; i++) {
-		struct vcpu *v = kvm->vcpus[i];
+		__atomic_store_n(&kvm->vcpus[i]->run->immediate_exit, 1, __ATOMIC_RELAXED);
+	}
+}
 
-		if (v->started) {
-			__atomic_store_n(&v->run->immediate_exit, 1, __ATOMIC_RELAXED);
-			(void)pthread_kill(v->thread, kvm->config.kick_signal);
+/* Called with the gate's lock held. */
+static void kick_all(struct vmm_kvm *kvm)
+{
+	forbid_entry(kvm);
+	for (unsigned i = 0; i < kvm->vcpu_count; i++) {
+		if (kvm->vcpus[i]->started) {
+			(void)pthread_kill(kvm->vcpus[i]->thread, kvm->config.kick_signal);
 		}
 	}
 }
 
-void vmm_kvm_request_park(struct vmm_kvm *kvm)
+void vmm_kvm_kick_work(void *ctx)
 {
+	struct vmm_kvm *kvm = ctx;
+
 	(void)pthread_mutex_lock(&kvm->gate_lock);
-	if (!kvm->closed) {
-		kvm->closed = true;
+	if (kvm->closed) {
 		kick_all(kvm);
 	}
 	(void)pthread_mutex_unlock(&kvm->gate_lock);
+}
+
+void vmm_kvm_request_park(struct vmm_kvm *kvm)
+{
+	bool first;
+
+	(void)pthread_mutex_lock(&kvm->gate_lock);
+	first = !kvm->closed;
+	kvm->closed = true;
+	forbid_entry(kvm);
+	(void)pthread_mutex_unlock(&kvm->gate_lock);
+	if (first) {
+		vmm_loop_post(kvm->config.loop, &kvm->kick_work);
+	}
 }
 
 static bool all_parked(struct vmm_kvm *kvm)
@@ -280,7 +319,10 @@ static bool all_parked(struct vmm_kvm *kvm)
 
 void vmm_kvm_park(struct vmm_kvm *kvm)
 {
-	vmm_kvm_request_park(kvm);
+	(void)pthread_mutex_lock(&kvm->gate_lock);
+	kvm->closed = true;
+	kick_all(kvm);
+	(void)pthread_mutex_unlock(&kvm->gate_lock);
 	while (!all_parked(kvm)) {
 		(void)vmm_loop_dispatch_posted(kvm->config.loop, -1);
 	}
@@ -317,6 +359,20 @@ static int spawn(struct vcpu *v, const pthread_attr_t *attr)
 	return -ret;
 }
 
+/* What config.on_thread said on all of them. */
+static int wait_ready(struct vmm_kvm *kvm)
+{
+	int ret;
+
+	(void)pthread_mutex_lock(&kvm->gate_lock);
+	while (kvm->ready < kvm->threads) {
+		(void)pthread_cond_wait(&kvm->thread_ready, &kvm->gate_lock);
+	}
+	ret = kvm->thread_error;
+	(void)pthread_mutex_unlock(&kvm->gate_lock);
+	return ret;
+}
+
 int vmm_kvm_start_threads(struct vmm_kvm *kvm, struct vmm_error *err)
 {
 	pthread_attr_t attr;
@@ -331,6 +387,12 @@ int vmm_kvm_start_threads(struct vmm_kvm *kvm, struct vmm_error *err)
 		}
 	}
 	(void)pthread_attr_destroy(&attr);
+	if (ret == 0) {
+		ret = wait_ready(kvm);
+		if (ret < 0) {
+			(void)vmm_error_wrap(err, ret, "thread of a vCPU");
+		}
+	}
 	if (ret < 0) {
 		vmm_kvm_stop_threads(kvm);
 	}
@@ -355,6 +417,9 @@ void vmm_kvm_stop_threads(struct vmm_kvm *kvm)
 	}
 	kvm->threads = 0;
 	kvm->parked = 0;
+	kvm->ready = 0;
+	kvm->thread_error = 0;
 	kvm->quit = false;
 	vmm_loop_cancel(kvm->config.loop, &kvm->parked_work);
+	vmm_loop_cancel(kvm->config.loop, &kvm->kick_work);
 }

@@ -172,6 +172,12 @@ int vmm_vm_start(struct vmm_vm *vm, struct vmm_error *err)
 	if (ret == 0) {
 		ret = vmm_kvm_start_threads(vm->kvm, err);
 	}
+	if (ret == 0 && vm->config.before_run) {
+		ret = vm->config.before_run(vm->config.ctx);
+		if (ret < 0) {
+			(void)vmm_error_wrap(err, ret, "before the first instruction");
+		}
+	}
 	if (ret < 0) {
 		failed.code = ret;
 		vmm_vm_halt(vm, &failed);

@@ -134,6 +134,13 @@ static int create_memory(struct vmm_vm *vm, struct vmm_error *err)
 	return ret < 0 ? ret : vmm_kvm_set_memory(vm->kvm, vm->mem, err);
 }
 
+static int on_thread(void *ctx, unsigned index)
+{
+	const struct vmm_vm_config *config = &((struct vmm_vm *)ctx)->config;
+
+	return config->on_vcpu_thread ? config->on_vcpu_thread(config->ctx, index) : 0;
+}
+
 static int create_parts(struct vmm_vm *vm, int kvm_fd, struct vmm_error *err)
 {
 	const struct vmm_machine_config machine = {
@@ -151,6 +158,7 @@ static int create_parts(struct vmm_vm *vm, int kvm_fd, struct vmm_error *err)
 		.pio = vm->pio,
 		.kick_signal = vm->config.kick_signal,
 		.event = vmm_vm_on_kvm_event,
+		.on_thread = on_thread,
 		.ctx = vm,
 	};
 	struct vmm_machine_parts parts = {.mmio = vm->mmio, .pio = vm->pio};

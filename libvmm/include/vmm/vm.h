@@ -84,6 +84,16 @@ struct vmm_vm_config {
 	void (*on_exit)(void *ctx, const struct vmm_exit *exit);
 	/* Called on the loop's thread after each reboot in place. May be NULL. */
 	void (*on_reboot)(void *ctx);
+	/*
+	 * For callers that give up rights before the guest's first instruction. Both are called
+	 * during vmm_vm_start, which fails with what they return below 0; both may be NULL.
+	 * on_vcpu_thread: on each vCPU thread, first thing. before_run: on the loop's thread, when
+	 * all vCPU threads exist and wait, and nothing of the guest has run. After it the VM
+	 * allocates no memory and makes no descriptor, threads or mappings until it is stopped; see
+	 * <vmm/jail.h> for the system calls that remain.
+	 */
+	int (*on_vcpu_thread)(void *ctx, unsigned index);
+	int (*before_run)(void *ctx);
 	void *ctx;
 };
 

@@ -20,6 +20,7 @@ struct vmm_machine {
 	struct x86_pm *pm;
 	struct vmm_machine_parts parts;
 	struct kvm_irqchip irqchips[IRQCHIPS]; /* as after power-on */
+	uint8_t *acpi;                         /* ACPI_SIZE bytes in which tables are built */
 	bool com1;
 };
 
@@ -49,6 +50,11 @@ int vmm_machine_create(struct vmm_machine **out, const struct vmm_machine_config
 	}
 	m->config = *config;
 	m->config.kvm_fd = -1;
+	m->acpi = malloc(ACPI_SIZE);
+	if (!m->acpi) {
+		free(m);
+		return vmm_error_set(err, -ENOMEM, "machine: out of memory");
+	}
 	ret = vmm_x86_phys_bits(config->kvm_fd, &phys_bits, err);
 	if (ret == 0) {
 		ret = vmm_x86_layout(&m->layout, config->memory_size, phys_bits, err);
@@ -71,6 +77,7 @@ void vmm_machine_destroy(struct vmm_machine *m)
 	}
 	vmm_x86_pm_destroy(m->pm);
 	vmm_x86_cpus_destroy(m->cpus);
+	free(m->acpi);
 	free(m);
 }
 
@@ -239,16 +246,13 @@ static int write_acpi(struct vmm_machine *m, struct vmm_error *err)
 		.mmio64 = m->layout.mmio64,
 		.com1 = m->com1,
 	};
-	uint8_t *buf = calloc(1, ACPI_SIZE);
-	int ret = -ENOMEM;
+	int ret;
 
-	if (buf) {
-		ret = vmm_x86_acpi(&acpi, ACPI_GPA, buf, ACPI_SIZE);
-	}
+	memset(m->acpi, 0, ACPI_SIZE);
+	ret = vmm_x86_acpi(&acpi, ACPI_GPA, m->acpi, ACPI_SIZE);
 	if (ret > 0) {
-		ret = vmm_mem_write(m->parts.mem, ACPI_GPA, buf, (size_t)ret);
+		ret = vmm_mem_write(m->parts.mem, ACPI_GPA, m->acpi, (size_t)ret);
 	}
-	free(buf);
 	return ret < 0 ? vmm_error_wrap(err, ret, "ACPI tables") : 0;
 }
 
