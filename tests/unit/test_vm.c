@@ -467,6 +467,79 @@ START_TEST(vm_every_step_failing_leaves_nothing)
 }
 END_TEST
 
+/* ---- giving up rights before the first instruction ---- */
+
+struct hooks {
+	unsigned vcpus; /* atomic: bit i when vCPU i's thread has been through */
+	unsigned runs;
+	unsigned vcpus_at_run;
+	int vcpu_result; /* of vCPU 1 */
+	int run_result;
+};
+
+static int on_vcpu_thread(void *ctx, unsigned index)
+{
+	struct hooks *h = ctx;
+
+	(void)__atomic_fetch_or(&h->vcpus, 1u << index, __ATOMIC_ACQ_REL);
+	return index == 1 ? h->vcpu_result : 0;
+}
+
+static int before_run(void *ctx)
+{
+	struct hooks *h = ctx;
+
+	h->runs++;
+	h->vcpus_at_run = __atomic_load_n(&h->vcpus, __ATOMIC_ACQUIRE);
+	return h->run_result;
+}
+
+static int start_with_hooks(struct hooks *h)
+{
+	const struct vmm_vm_config config = {
+		.memory_size = 16 << 20,
+		.vcpus = 3,
+		.on_vcpu_thread = on_vcpu_thread,
+		.before_run = before_run,
+		.ctx = h,
+	};
+
+	ck_assert_msg(create_with(&config) == 0, "%s", err.message);
+	ck_assert_int_eq(vmm_vm_set_kernel(vm, kernel(), &err), 0);
+	return vmm_vm_start(vm, &err);
+}
+
+START_TEST(vm_hooks_come_before_the_first_instruction)
+{
+	struct hooks h = {0};
+
+	ck_assert_int_eq(start_with_hooks(&h), 0);
+	ck_assert_uint_eq(h.runs, 1);
+	ck_assert_uint_eq(h.vcpus_at_run, 7);
+	ck_assert_int_eq(vmm_vm_reboot(vm), 0);
+	ck_assert_uint_eq(h.runs, 1);
+}
+END_TEST
+
+START_TEST(vm_hook_of_a_vcpu_that_fails_starts_nothing)
+{
+	struct hooks h = {.vcpu_result = -EACCES};
+
+	assert_error(start_with_hooks(&h), -EACCES, "vCPU");
+	ck_assert_uint_eq(h.runs, 0);
+	ck_assert_int_eq(vmm_vm_state(vm), VMM_VM_STOPPED);
+}
+END_TEST
+
+START_TEST(vm_hook_before_run_that_fails_starts_nothing)
+{
+	struct hooks h = {.run_result = -EPERM};
+
+	assert_error(start_with_hooks(&h), -EPERM, "before the first instruction");
+	ck_assert_int_eq(vmm_vm_state(vm), VMM_VM_STOPPED);
+}
+END_TEST
+
 int main(void)
 {
 	const TTest *const tests[] = {
@@ -488,6 +561,9 @@ int main(void)
 		vm_destroy_of_nothing_is_nothing,
 		vm_reboots_itself_on_call_and_counts_no_exit,
 		vm_every_step_failing_leaves_nothing,
+		vm_hooks_come_before_the_first_instruction,
+		vm_hook_of_a_vcpu_that_fails_starts_nothing,
+		vm_hook_before_run_that_fails_starts_nothing,
 	};
 	Suite *suite = suite_create("vm");
 	TCase *tcase = tcase_create("vm");
