@@ -60,10 +60,11 @@ allowed_below()
 	base) echo "base" ;;
 	runtime) echo "base runtime" ;;
 	virtio) echo "base runtime virtio" ;;
+	vhost) echo "base runtime virtio vhost" ;;
 	pci) echo "base runtime virtio pci" ;;
 	kvm) echo "base runtime kvm pci" ;;
 	machine) echo "base runtime kvm pci machine" ;;
-	vm) echo "base runtime virtio pci kvm machine vm" ;;
+	vm) echo "base runtime virtio vhost pci kvm machine vm" ;;
 	esac
 }
 
@@ -72,7 +73,7 @@ check_layers()
 {
 	local layer file include dir count=0
 
-	for layer in base runtime virtio pci kvm machine vm; do
+	for layer in base runtime virtio vhost pci kvm machine vm; do
 		while read -r file; do
 			count=$((count + 1))
 			while read -r include; do
@@ -90,7 +91,7 @@ check_layers()
 	while read -r file; do
 		count=$((count + 1))
 		if sed -n 's/^#include [<"]\(.*\)[>"].*/\1/p' "$file" |
-			grep -E '^(kvm|pci|machine|vm|virtio|runtime|base)/|^linux/kvm\.h|^vmm/vm\.h$' |
+			grep -E '^(kvm|pci|machine|vm|virtio|vhost|runtime|base)/|^linux/kvm\.h|^vmm/vm\.h$' |
 			grep -vE "$(platform_device "$file")"; then
 			complain "$file: a device sees public headers only"
 		fi
