@@ -79,14 +79,21 @@ static void on_connection(void *ctx, int fd, uint32_t events)
 
 /* ---- what the back end says by itself ---- */
 
+/* The driver gets an interrupt only for what is new to it. */
+static void set_config(struct frontend *fe, const uint8_t *bytes)
+{
+	if (memcmp(bytes, fe->base.config, fe->base.config_len) != 0) {
+		(void)vmm_virtio_config_update(&fe->base, 0, bytes, fe->base.config_len);
+	}
+}
+
 static int fetch_config(struct frontend *fe)
 {
 	uint8_t bytes[VMM_VIRTIO_CONFIG_MAX];
-	size_t len = fe->base.config_len;
 	int ret = vmm_vhost_link_get_config(fe, bytes);
 
-	if (ret == 0 && memcmp(bytes, fe->base.config, len) != 0) {
-		(void)vmm_virtio_config_update(&fe->base, 0, bytes, len);
+	if (ret == 0) {
+		set_config(fe, bytes);
 	}
 	return ret;
 }
@@ -198,7 +205,7 @@ static void fe_reset(struct vmm_virtio_device *dev)
 	int ret = fe->running ? vmm_vhost_link_stop(fe) : 0;
 
 	memset(&fe->active, 0, sizeof(fe->active));
-	memset(fe->written, 0, sizeof(fe->written));
+	memset(fe->is_written, 0, sizeof(fe->is_written));
 	if (ret < 0) {
 		lose(fe, ret);
 	}
@@ -216,7 +223,8 @@ static void fe_set_config(struct vmm_virtio_device *dev, size_t offset, const vo
 	}
 	ret = vmm_vhost_link_set_config(fe, offset, bytes, len);
 	if (ret == 0) {
-		memset(fe->written + offset, true, len);
+		memset(fe->is_written + offset, true, len);
+		memcpy(fe->written + offset, bytes, len);
 		ret = fetch_config(fe);
 	}
 	if (ret < 0) {
@@ -367,10 +375,7 @@ static int connect_to(struct frontend *fe, int fd, uint64_t *features, struct vm
 		fe->fd = -1;
 		return ret;
 	}
-	/* What the driver reads changes with an interrupt; before there is one it just is. */
-	if (memcmp(bytes, fe->base.config, fe->base.config_len) != 0) {
-		(void)vmm_virtio_config_update(&fe->base, 0, bytes, fe->base.config_len);
-	}
+	set_config(fe, bytes);
 	return 0;
 }
 
@@ -419,6 +424,8 @@ static int go_on(struct frontend *fe, uint64_t features, struct vmm_error *err)
 	}
 	if (fe->active.rings) {
 		ret = vmm_vhost_link_start(fe, true);
+		/* What the driver wrote is in it again. */
+		ret = ret == 0 ? fetch_config(fe) : ret;
 	}
 	return ret < 0 ? vmm_error_wrap(err, ret, "%s: the new back end cannot go on",
 					fe->base.name)

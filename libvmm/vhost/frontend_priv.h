@@ -45,7 +45,8 @@ struct frontend {
 	struct vhost_user_inflight record;
 
 	/* Configuration bytes that the driver wrote, for the next back end. */
-	bool written[VMM_VIRTIO_CONFIG_MAX];
+	bool is_written[VMM_VIRTIO_CONFIG_MAX];
+	uint8_t written[VMM_VIRTIO_CONFIG_MAX];
 };
 
 /* ---- link.c; loop thread. After a failure the caller drops the connection. ---- */

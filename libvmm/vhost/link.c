@@ -241,10 +241,10 @@ static int replay_config(struct frontend *fe)
 	int ret = 0;
 
 	for (size_t i = 0; ret == 0 && i < fe->base.config_len; i = end) {
-		for (end = i; end < fe->base.config_len && fe->written[end]; end++) {
+		for (end = i; end < fe->base.config_len && fe->is_written[end]; end++) {
 		}
 		if (end > i) {
-			ret = vmm_vhost_link_set_config(fe, i, fe->base.config + i, end - i);
+			ret = vmm_vhost_link_set_config(fe, i, fe->written + i, end - i);
 		} else {
 			end++;
 		}
