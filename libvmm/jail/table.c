@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The allow-lists: data only. A profile is what one kind of process or thread does once it runs;
+ * the first rules are those of the data path, as the filter looks at them in this order.
+ *
+ * The release is linked with musl, and the budgets of tests/jail/sweep are for it. glibc and
+ * AddressSanitizer use other calls for the same functions: GLIBC_RULES and SANITIZER_RULES, empty
+ * in the release, are the only places for those.
+ */
+#include <fcntl.h>
+#include <linux/falloc.h>
+#include <linux/fs.h>
+#include <linux/futex.h>
+#include <linux/if_tun.h>
+#include <linux/kvm.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+
+#include "internal.h"
+#include "sanitized.h"
+
+/* ---- how rules are written ---- */
+
+#define ANY(call)                               \
+	{                                       \
+		.nr = SYS_##call, .name = #call \
+	}
+#define CHECKED(call, ...)                                                 \
+	{                                                                  \
+		.nr = SYS_##call, .name = #call, .checks = { __VA_ARGS__ } \
+	}
+/* An argument that the kernel takes as int: its high half means nothing. */
+#define INT_IS(n, v)                                                   \
+	{                                                              \
+		.arg = (n), .mask = 0xffffffff, .value = (uint32_t)(v) \
+	}
+#define CLEAR(n, bits)                                 \
+	{                                              \
+		.arg = (n), .mask = (bits), .value = 0 \
+	}
+#define SET(n, bits)                                        \
+	{                                                   \
+		.arg = (n), .mask = (bits), .value = (bits) \
+	}
+#define IOCTL(request)  CHECKED(ioctl, INT_IS(1, request))
+#define FCNTL(command)  CHECKED(fcntl, INT_IS(1, command))
+#define FALLOCATE(mode) CHECKED(fallocate, INT_IS(1, mode))
+#define FUTEX(op)       CHECKED(futex, INT_IS(1, op))
+
+/* ---- what the C library and the sanitizers add ---- */
+
+#define NOTHING_EXECUTABLE \
+	CHECKED(mmap, CLEAR(2, PROT_EXEC)), CHECKED(mprotect, CLEAR(2, PROT_EXEC))
+
+#if defined(__GLIBC__)
+#if defined(SYS_epoll_wait)
+#define GLIBC_WAIT ANY(epoll_wait), ANY(poll),
+#else
+#define GLIBC_WAIT ANY(ppoll),
+#endif
+#define GLIBC_RULES                                                                             \
+	GLIBC_WAIT                                                                              \
+	ANY(newfstatat), ANY(tgkill), ANY(getpid), ANY(gettid), ANY(rt_sigprocmask), ANY(exit), \
+		FUTEX(FUTEX_WAIT_PRIVATE), FUTEX(FUTEX_WAKE_PRIVATE),                           \
+		FUTEX(FUTEX_WAIT_BITSET_PRIVATE),                                               \
+		FUTEX(FUTEX_WAIT_BITSET_PRIVATE | FUTEX_CLOCK_REALTIME)
+#else
+#define GLIBC_RULES
+#endif
+
+#if JAIL_SANITIZED
+/* The last two: LeakSanitizer at exit finds that it may not, instead of dying. */
+#define SANITIZER_RULES                                                                        \
+	GLIBC_RULES, NOTHING_EXECUTABLE, ANY(munmap), ANY(mremap), ANY(madvise), ANY(brk),     \
+		ANY(sched_yield), ANY(sigaltstack), ANY(rt_sigaction), ANY(rt_sigreturn),      \
+		ANY(futex), ANY(write), ANY(writev), ANY(openat), ANY(readlinkat), ANY(lseek), \
+		ANY(pread64), ANY(getrandom), ANY(getrusage), ANY(clock_nanosleep), ANY(fstat)
+#else
+#define SANITIZER_RULES GLIBC_RULES
+#endif
+
+/* ---- what all devices do ---- */
+
+/* The event loop, kicks and interrupts, the front end's messages, the end. */
+#define DEVICE_RULES                                                                               \
+	ANY(epoll_pwait), ANY(read), ANY(write), ANY(clock_gettime), ANY(epoll_ctl), ANY(recvmsg), \
+		ANY(close), ANY(exit_group)
+
+#define NET_RULES DEVICE_RULES, ANY(readv), ANY(writev), IOCTL(TUNSETOFFLOAD)
+
+#define CONSOLE_RULES DEVICE_RULES, ANY(writev), IOCTL(TIOCGWINSZ)
+
+#define BLK_RULES                                                      \
+	DEVICE_RULES, ANY(preadv), ANY(pwritev), ANY(fdatasync),       \
+		FALLOCATE(FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE), \
+		FALLOCATE(FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE)
+
+/*
+ * What a back end does that outlives its front ends: the next connection brings another memory
+ * table, and the device's memory is allocated again. Still nothing by path, and nothing executable.
+ */
+#define SERVED_RULES                                                                          \
+	NOTHING_EXECUTABLE, ANY(munmap), ANY(madvise), ANY(mremap), ANY(brk), ANY(fstat),     \
+		ANY(accept4), ANY(sendmsg), ANY(memfd_create), ANY(ftruncate), ANY(eventfd2), \
+		FCNTL(F_GETFD), FCNTL(F_SETFD), FCNTL(F_GETFL), FCNTL(F_SETFL),               \
+		FCNTL(F_ADD_SEALS), FCNTL(F_GET_SEALS)
+
+/* ---- the lists ---- */
+
+/*
+ * A thread that runs the guest. What it does between two runs: answers registers, tells the loop
+ * thread (an eventfd), waits at the gate (a mutex and a condition), wakes up from the kick.
+ * The spare one of the budget is poll, for MSI-X pending bits.
+ */
+static const struct vmm_jail_rule vcpu[] = {IOCTL(KVM_RUN),
+					    ANY(write),
+					    FUTEX(FUTEX_WAIT_PRIVATE),
+					    FUTEX(FUTEX_WAKE_PRIVATE),
+					    FUTEX(FUTEX_REQUEUE_PRIVATE),
+					    ANY(read),
+					    ANY(rt_sigreturn),
+					    ANY(clock_gettime),
+#if defined(SYS_poll)
+					    ANY(poll),
+#else
+					    ANY(ppoll),
+#endif
+					    IOCTL(KVM_IRQFD),
+					    IOCTL(KVM_IOEVENTFD),
+					    IOCTL(KVM_SET_GSI_ROUTING),
+					    SANITIZER_RULES};
+
+/* The loop thread of the process that holds KVM: the supervisor's messages, pause, reset. */
+static const struct vmm_jail_rule vm[] = {
+	ANY(epoll_pwait), ANY(read), ANY(write), FUTEX(FUTEX_WAIT_PRIVATE),
+	FUTEX(FUTEX_WAKE_PRIVATE), FUTEX(FUTEX_REQUEUE_PRIVATE), ANY(clock_gettime), ANY(epoll_ctl),
+	ANY(recvmsg), ANY(sendmsg), ANY(close),
+#if defined(SYS_poll)
+	ANY(poll),
+#else
+	ANY(ppoll),
+#endif
+	ANY(tkill), ANY(rt_sigprocmask), ANY(rt_sigreturn), ANY(exit_group),
+	/* A guest's reset: memory reads as zero, the kernel is read again, vCPUs start over. */
+	ANY(pread64), ANY(fstat), FALLOCATE(FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE),
+	IOCTL(KVM_IRQFD), IOCTL(KVM_IOEVENTFD), IOCTL(KVM_SET_GSI_ROUTING), IOCTL(BLKGETSIZE64),
+	IOCTL(KVM_SET_REGS), IOCTL(KVM_SET_SREGS), IOCTL(KVM_SET_MP_STATE),
+	IOCTL(KVM_SET_VCPU_EVENTS),
+#if defined(SYS_arch_prctl)
+	/* The state of a PC that a reset puts back. */
+	IOCTL(KVM_SET_MSRS), IOCTL(KVM_SET_LAPIC), IOCTL(KVM_SET_XCRS), IOCTL(KVM_SET_XSAVE),
+	IOCTL(KVM_SET_DEBUGREGS), IOCTL(KVM_SET_IRQCHIP), IOCTL(KVM_KVMCLOCK_CTRL),
+#endif
+	SANITIZER_RULES};
+
+static const struct vmm_jail_rule rng[] = {DEVICE_RULES, SANITIZER_RULES};
+static const struct vmm_jail_rule console[] = {CONSOLE_RULES, SANITIZER_RULES};
+static const struct vmm_jail_rule net[] = {NET_RULES, SANITIZER_RULES};
+static const struct vmm_jail_rule blk[] = {BLK_RULES, SANITIZER_RULES};
+static const struct vmm_jail_rule blk_uring[] = {BLK_RULES, ANY(io_uring_enter), SANITIZER_RULES};
+
+static const struct vmm_jail_rule rng_served[] = {DEVICE_RULES, SERVED_RULES, SANITIZER_RULES};
+static const struct vmm_jail_rule console_served[] = {CONSOLE_RULES, SERVED_RULES, SANITIZER_RULES};
+static const struct vmm_jail_rule net_served[] = {NET_RULES, SERVED_RULES, SANITIZER_RULES};
+static const struct vmm_jail_rule blk_served[] = {BLK_RULES, SERVED_RULES, SANITIZER_RULES};
+
+#define PROFILE(name, rules)                                        \
+	{                                                           \
+		(name), (rules), sizeof(rules) / sizeof((rules)[0]) \
+	}
+
+static const struct vmm_jail_profile profiles[] = {
+	PROFILE("vcpu", vcpu),
+	PROFILE("vm", vm),
+	PROFILE("rng", rng),
+	PROFILE("console", console),
+	PROFILE("net", net),
+	PROFILE("blk", blk),
+	PROFILE("blk-uring", blk_uring),
+	PROFILE("rng-served", rng_served),
+	PROFILE("console-served", console_served),
+	PROFILE("net-served", net_served),
+	PROFILE("blk-served", blk_served),
+};
+
+size_t vmm_jail_profile_count(void)
+{
+	return sizeof(profiles) / sizeof(profiles[0]);
+}
+
+const struct vmm_jail_profile *vmm_jail_profile_at(size_t i)
+{
+	return &profiles[i];
+}
+
+const struct vmm_jail_profile *vmm_jail_profile_find(const char *name)
+{
+	for (size_t i = 0; i < vmm_jail_profile_count(); i++) {
+		if (strcmp(profiles[i].name, name) == 0) {
+			return &profiles[i];
+		}
+	}
+	return NULL;
+}
+
+size_t vmm_jail_profile_calls(const struct vmm_jail_profile *profile)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < profile->rule_count; i++) {
+		size_t first = 0;
+
+		while (profile->rules[first].nr != profile->rules[i].nr) {
+			first++;
+		}
+		count += first == i;
+	}
+	return count;
+}

@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: MIT */
+/* What of the filter depends on the architecture; CMake chooses the directory. */
+#ifndef JAIL_ARCH_H
+#define JAIL_ARCH_H
+
+#include <linux/audit.h>
+
+#define JAIL_AUDIT_ARCH AUDIT_ARCH_X86_64
+/* From here on numbers belong to x32, which is the same architecture to seccomp. */
+#define JAIL_NR_LIMIT 0x40000000u
+
+#endif
