@@ -19,6 +19,7 @@ struct epoll_event;
 struct stat;
 
 static _Thread_local struct faultinj *armed;
+static _Thread_local struct faultinj_watch *watching;
 
 bool faultinj_next(struct faultinj *f)
 {
@@ -43,11 +44,47 @@ void faultinj_stop(struct faultinj *f)
 	armed = NULL;
 }
 
+void faultinj_watch(struct faultinj_watch *w)
+{
+	*w = (struct faultinj_watch){0};
+	watching = w;
+}
+
+void faultinj_unwatch(void)
+{
+	watching = NULL;
+}
+
+/* Of the functions that can fail, those that neither take memory nor make a descriptor. */
+static bool is_harmless(const char *name)
+{
+	static const char *const harmless[] = {
+		"bind",  "epoll_ctl", "fcntl",  "fstat",   "ftruncate",
+		"ioctl", "listen",    "pwrite", "syscall",
+	};
+
+	for (size_t i = 0; i < sizeof(harmless) / sizeof(harmless[0]); i++) {
+		if (strcmp(name, harmless[i]) == 0) {
+			return true;
+		}
+	}
+	return false;
+}
+
+static void note(const char *name)
+{
+	if (watching && !is_harmless(name)) {
+		watching->calls++;
+		watching->first = watching->first ? watching->first : name;
+	}
+}
+
 /* True when this call has to fail; errno is set then. */
 static bool must_fail(const char *name, int error)
 {
 	struct faultinj *f = armed;
 
+	note(name);
 	if (!f || f->failed || (f->only && strcmp(f->only, name) != 0)) {
 		return false;
 	}
@@ -110,6 +147,25 @@ WRAP64(ssize_t, pwrite, (int fd, const void *buf, size_t len, off_t offset), (fd
 WRAP(int, pthread_create,
      (pthread_t * thread, const pthread_attr_t *attr, void *(*start)(void *), void *arg),
      (thread, attr, start, arg), EAGAIN, EAGAIN)
+
+/* These two never fail, but are watched. */
+void __real_free(void *p);
+void __wrap_free(void *p);
+void __wrap_free(void *p)
+{
+	if (p) {
+		note("free");
+	}
+	__real_free(p);
+}
+
+int __real_munmap(void *addr, size_t len);
+int __wrap_munmap(void *addr, size_t len);
+int __wrap_munmap(void *addr, size_t len)
+{
+	note("munmap");
+	return __real_munmap(addr, len);
+}
 
 /* Variadic in libc, but one more argument of a register's size is all that is ever passed. */
 #define WRAP_VARIADIC(symbol, name, fixed_type, fixed2_type, error)             \

@@ -41,4 +41,26 @@ bool faultinj_next(struct faultinj *f);
 /* Disarms; f->failed says what happened. */
 void faultinj_stop(struct faultinj *f);
 
+/*
+ * Watching instead of failing: what a piece of code allocates, maps, frees and opens, to prove that
+ * it does none of it:
+ *
+ *	struct faultinj_watch w;
+ *	faultinj_watch(&w);
+ *	device->ops->reset(device);
+ *	faultinj_unwatch();
+ *	ck_assert_msg(w.calls == 0, "%s", w.first);
+ *
+ * Sees what faultinj sees, and free and munmap besides. ck_assert allocates: between the two calls
+ * SUITE_REQUIRE has to do.
+ */
+struct faultinj_watch {
+	unsigned calls;
+	const char *first; /* the function called first, NULL: none */
+};
+
+/* Zeroes w and counts into it the calls of this thread until unwatch. */
+void faultinj_watch(struct faultinj_watch *w);
+void faultinj_unwatch(void);
+
 #endif

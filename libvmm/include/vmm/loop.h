@@ -9,6 +9,9 @@
  * its event was already reported in the same batch. Sources never own or close the
  * descriptor; remove the source before closing it.
  *
+ * The memory of a removed source is kept for the next one, so a loop allocates only when it has
+ * more sources at a time than ever before. Of one batch, timers run before everything else.
+ *
  * Unless a function says otherwise it may be called on the loop's thread only (the
  * thread that dispatches; before the first dispatch: the thread that created it).
  */
@@ -37,13 +40,18 @@ typedef void (*vmm_loop_work_fn)(void *ctx);
 
 /* -ENOMEM, -EMFILE, ... On failure *out is NULL. */
 int vmm_loop_create(struct vmm_loop **out);
-/* Frees the loop and every source left. Posted work that has not run is dropped. NULL is a no-op.
+/*
+ * Frees the loop and every source left. Posted work that has not run is dropped. NULL is a no-op.
  */
 void vmm_loop_destroy(struct vmm_loop *loop);
 
-/* A descriptor that polls readable when dispatch(loop, 0) has something to do. Owned by the loop.
+/*
+ * A descriptor that polls readable when dispatch(loop, 0) has something to do. Owned by the loop.
+ * The first call makes a timerfd for it, which from then on is set to the nearest timer whenever
+ * that changes; a loop that nobody asked for its descriptor needs none and sets none. -EMFILE,
+ * -ENOMEM: it could not be made.
  */
-int vmm_loop_fd(const struct vmm_loop *loop);
+int vmm_loop_fd(struct vmm_loop *loop);
 
 /*
  * Waits at most timeout_ms (-1: no limit) and runs what is ready. Returns the number of
@@ -67,10 +75,13 @@ int vmm_loop_add_fd(struct vmm_loop *loop, int fd, uint32_t events, vmm_loop_fd_
  * either). */
 int vmm_source_set_events(struct vmm_source *source, uint32_t events);
 
-/* A one-shot timer, disarmed until vmm_source_arm. */
+/* A one-shot timer, disarmed until vmm_source_arm. It is no descriptor. -ENOMEM. */
 int vmm_loop_add_timer(struct vmm_loop *loop, vmm_loop_timer_fn fn, void *ctx,
 		       struct vmm_source **out);
-/* Fires once, delay_ns nanoseconds from now (CLOCK_MONOTONIC); replaces an earlier arm. 0 disarms.
+/*
+ * Fires once, delay_ns nanoseconds from now (CLOCK_MONOTONIC) or up to a millisecond later;
+ * replaces an earlier arm. 0 disarms. No system call, unless vmm_loop_fd was called. -EINVAL: not a
+ * timer.
  */
 int vmm_source_arm(struct vmm_source *source, uint64_t delay_ns);
 
