@@ -223,7 +223,7 @@ int vmm_mem_create_shared(struct vmm_mem **out, const struct vmm_mem_shared *reg
 			  struct vmm_error *err)
 {
 	struct vmm_mem_shared sorted[VMM_MEM_REGIONS_MAX];
-	struct vmm_mem_region plain[VMM_MEM_REGIONS_MAX];
+	struct vmm_mem_region plain[VMM_MEM_REGIONS_MAX] = {{0}};
 	struct vmm_mem *mem;
 	uint64_t total = 0;
 	int ret;
