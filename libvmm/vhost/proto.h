@@ -131,6 +131,12 @@ struct vhost_user_inflight {
 	uint32_t padding;
 };
 
+/* How the record of one queue begins, in the memory that SET_INFLIGHT_FD hands over. */
+struct vhost_user_inflight_queue {
+	uint64_t features;
+	uint16_t version; /* 0: nobody has used it yet */
+};
+
 union vhost_user_payload {
 	uint64_t u64;
 	struct vhost_user_vring_state state;
