@@ -5,7 +5,7 @@
  *
  * A chain is taken apart once, when it is popped: the header and the segments of DISCARD are copied
  * and checked as copies, the data buffers become the slot's iovecs and the status byte an address.
- * There is a slot for each entry of the queue, made at activation, so a request allocates nothing
+ * There is a slot for each entry of the queue, made with the device, so a request allocates nothing
  * and the ring bounds what is in flight.
  *
  * used.len counts bytes written without a gap from the first writable byte on: all of them with the
@@ -356,33 +356,31 @@ static void set_writeback(struct blk *blk, bool on)
 	(void)vmm_virtio_config_update(&blk->base, offsetof(struct config, writeback), &byte, 1);
 }
 
-static void free_slots(struct blk *blk)
+static void free_all_slots(struct blk *blk)
 {
-	free(blk->slots);
-	free(blk->slot_iov);
-	blk->slots = NULL;
-	blk->slot_iov = NULL;
 	blk->free = NULL;
+	for (unsigned i = blk->queue_size; i-- > 0;) {
+		free_slot(blk, &blk->slots[i]);
+	}
 }
 
-static int make_slots(struct blk *blk, unsigned size)
+static int make_slots(struct blk *blk)
 {
-	blk->slots = calloc(size, sizeof(*blk->slots));
+	blk->slots = calloc(blk->queue_size, sizeof(*blk->slots));
 	/* Most of it is never touched, so it takes address space rather than memory. */
-	blk->slot_iov = calloc((size_t)size * blk->seg_max, sizeof(*blk->slot_iov));
+	blk->slot_iov = calloc((size_t)blk->queue_size * blk->seg_max, sizeof(*blk->slot_iov));
 	if (!blk->slots || !blk->slot_iov) {
-		free_slots(blk);
 		return -ENOMEM;
 	}
-	for (unsigned i = size; i-- > 0;) {
+	for (unsigned i = 0; i < blk->queue_size; i++) {
 		struct slot *slot = &blk->slots[i];
 
 		slot->blk = blk;
 		slot->iov = &blk->slot_iov[(size_t)i * blk->seg_max];
 		slot->io.done = io_done;
 		slot->io.ctx = slot;
-		free_slot(blk, slot);
 	}
+	free_all_slots(blk);
 	return 0;
 }
 
@@ -394,14 +392,9 @@ static int blk_activate(struct vmm_virtio_device *dev, const struct vmm_virtio_a
 	if (!active->queues[0]) {
 		return -EPROTO;
 	}
-	ret = make_slots(blk, vmm_virtq_size(active->queues[0]));
-	if (ret < 0) {
-		return ret;
-	}
 	blk->active = *active;
 	ret = blk->disk->ops->attach(blk->disk, active->loop);
 	if (ret < 0) {
-		free_slots(blk);
 		memset(&blk->active, 0, sizeof(blk->active));
 		return ret;
 	}
@@ -424,7 +417,7 @@ static void blk_reset(struct vmm_virtio_device *dev)
 
 	vmm_loop_cancel(blk->active.loop, &blk->again);
 	blk->disk->ops->detach(blk->disk);
-	free_slots(blk);
+	free_all_slots(blk);
 	memset(&blk->active, 0, sizeof(blk->active));
 	if (!blk->writeback) {
 		set_writeback(blk, true);
@@ -450,6 +443,8 @@ static void blk_destroy(struct vmm_virtio_device *dev)
 	struct blk *blk = from_base(dev);
 
 	vmm_disk_destroy(blk->disk);
+	free(blk->slots);
+	free(blk->slot_iov);
 	free(blk);
 }
 
@@ -536,10 +531,15 @@ int vmm_blk_create(struct vmm_virtio_device **out, const struct vmm_blk_config *
 	if (!blk) {
 		return vmm_error_set(err, -ENOMEM, "blk: out of memory");
 	}
-	blk->disk = config->disk;
 	blk->queue_size = config->queue_size ? config->queue_size : QUEUE_SIZE_DEFAULT;
 	/* A chain as long as the ring, less header and status. */
 	blk->seg_max = (uint16_t)(blk->queue_size - 2);
+	if (make_slots(blk) < 0) {
+		/* The disk stays the caller's. */
+		blk_destroy(&blk->base);
+		return vmm_error_set(err, -ENOMEM, "blk: out of memory");
+	}
+	blk->disk = config->disk;
 	blk->writeback = true;
 	if (config->serial) {
 		memcpy(blk->serial, config->serial, strlen(config->serial));

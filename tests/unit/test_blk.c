@@ -463,7 +463,7 @@ START_TEST(blk_create_without_memory_leaves_the_disk_to_its_owner)
 			ck_assert_uint_eq(straw.destroyed, 1);
 		}
 	}
-	ck_assert_uint_ge(failures, 1);
+	ck_assert_uint_eq(failures, 3);
 }
 END_TEST
 
@@ -512,7 +512,8 @@ START_TEST(blk_activate_with_any_call_failing_leaks_nothing)
 			ck_assert_uint_eq(fdcount(), before);
 			ck_assert_int_eq(fakedrv_prepare(fix.drv, NULL), 0);
 		}
-		ck_assert_uint_ge(failures, 2);
+		/* All that can fail is to watch the ring once more, if there is one. */
+		ck_assert_uint_le(failures, engines[e] == VMM_DISK_SYNC ? 0 : 1);
 		ck_assert_int_eq(fakedrv_driver_ok(fix.drv), 0);
 		ck_assert_uint_eq(blkfix_io(&fix, BLK_T_IN, 0, 512), BLK_S_OK);
 		blkfix_finish(&fix);
