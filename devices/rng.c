@@ -10,9 +10,12 @@
 #include <vmm/dev/rng.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #define QUEUE_SIZE  64
 #define REQUEST_MAX 256
@@ -21,6 +24,7 @@
 struct rng {
 	struct vmm_virtio_device base;
 	struct vmm_virtio_active active;
+	int source_fd;         /* 0: getrandom */
 	struct vmm_work again; /* the rest of a queue that was longer than one batch */
 	struct vmm_chain chain;
 	struct iovec iov[QUEUE_SIZE];
@@ -33,8 +37,14 @@ static struct rng *from_base(struct vmm_virtio_device *dev)
 	return (struct rng *)dev;
 }
 
+static ssize_t get_bytes(const struct rng *rng, void *buf, size_t len)
+{
+	/* Neither is ever short at this size once the kernel's pool is ready (random(7)). */
+	return rng->source_fd > 0 ? read(rng->source_fd, buf, len) : getrandom(buf, len, 0);
+}
+
 /* Bytes written to the request; 0 when it has no room for one. */
-static uint32_t serve(const struct vmm_chain *chain)
+static uint32_t serve(const struct rng *rng, const struct vmm_chain *chain)
 {
 	uint8_t bytes[REQUEST_MAX];
 	struct vmm_writer w;
@@ -43,8 +53,7 @@ static uint32_t serve(const struct vmm_chain *chain)
 
 	vmm_chain_writer(chain, &w);
 	want = vmm_writer_left(&w) < sizeof(bytes) ? vmm_writer_left(&w) : sizeof(bytes);
-	/* Never short at this size once the kernel's pool is ready (getrandom(2)). */
-	got = getrandom(bytes, want, 0);
+	got = get_bytes(rng, bytes, want);
 	if (got < 0) {
 		return 0;
 	}
@@ -59,7 +68,7 @@ static void drain(struct rng *rng)
 	do {
 		vmm_virtq_kick_disable(q);
 		while (budget > 0 && vmm_virtq_pop(q, &rng->chain) == 1) {
-			(void)vmm_virtq_push(q, rng->chain.head, serve(&rng->chain));
+			(void)vmm_virtq_push(q, rng->chain.head, serve(rng, &rng->chain));
 			budget--;
 		}
 		vmm_virtq_flush(q);
@@ -118,14 +127,42 @@ static const struct vmm_virtio_ops rng_ops = {
 	.destroy = rng_destroy,
 };
 
-int vmm_rng_create(struct vmm_virtio_device **out, struct vmm_error *err)
+/* A guest fed by something that ends, or that somebody else writes, would not notice. */
+static int check_source(int fd, struct vmm_error *err)
 {
-	struct rng *rng = calloc(1, sizeof(*rng));
+	struct stat st;
+	int flags = fcntl(fd, F_GETFL);
+
+	if (flags < 0 || fstat(fd, &st) != 0) {
+		int ret = -errno;
+
+		return vmm_error_set(err, ret, "rng: descriptor %d: %s", fd, strerror(-ret));
+	}
+	if (!S_ISCHR(st.st_mode) || (flags & O_ACCMODE) == O_WRONLY || (flags & O_PATH)) {
+		return vmm_error_set(err, -EINVAL,
+				     "rng: descriptor %d is not a random device open for reading",
+				     fd);
+	}
+	return 0;
+}
+
+int vmm_rng_create(struct vmm_virtio_device **out, const struct vmm_rng_config *config,
+		   struct vmm_error *err)
+{
+	int source_fd = config ? config->source_fd : 0;
+	struct rng *rng;
+	int ret;
 
 	*out = NULL;
+	ret = source_fd > 0 ? check_source(source_fd, err) : 0;
+	if (ret < 0) {
+		return ret;
+	}
+	rng = calloc(1, sizeof(*rng));
 	if (!rng) {
 		return vmm_error_set(err, -ENOMEM, "rng: out of memory");
 	}
+	rng->source_fd = source_fd;
 	rng->base.ops = &rng_ops;
 	rng->base.name = "rng";
 	rng->base.device_id = VMM_VIRTIO_ID_RNG;

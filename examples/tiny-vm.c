@@ -18,7 +18,7 @@ static int build(struct vmm_vm *vm, struct vmm_chardev *log, char **argv, struct
 	if (vmm_vm_set_kernel(vm, open(argv[1], O_RDONLY | O_CLOEXEC), err) < 0 ||
 	    vmm_vm_set_cmdline(vm, argv[2] ? argv[2] : "console=ttyS0", err) < 0 ||
 	    vmm_serial_create(&serial, &serial_config, err) < 0 ||
-	    vmm_vm_add_platform(vm, serial, err) < 0 || vmm_rng_create(&rng, err) < 0 ||
+	    vmm_vm_add_platform(vm, serial, err) < 0 || vmm_rng_create(&rng, NULL, err) < 0 ||
 	    vmm_vm_add_virtio(vm, "rng", rng, err) < 0) {
 		return -1;
 	}

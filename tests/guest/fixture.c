@@ -77,7 +77,7 @@ static void add_devices(struct guest *guest, const struct guest_config *config)
 	ck_assert_msg(vmm_vm_add_platform(guest->vm, &guest->uart.base, &err) == 0, "%s",
 		      err.message);
 	if (config->rng) {
-		ck_assert_int_eq(vmm_rng_create(&rng, &err), 0);
+		ck_assert_int_eq(vmm_rng_create(&rng, NULL, &err), 0);
 		ck_assert_msg(vmm_vm_add_virtio(guest->vm, "rng0", rng, &err) == 0, "%s",
 			      err.message);
 	}

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 #include <vmm/dev/rng.h>
 
@@ -14,7 +17,7 @@ static struct fakedrv *start(void)
 	struct vmm_virtio_device *dev;
 	struct fakedrv *drv;
 
-	ck_assert_int_eq(vmm_rng_create(&dev, NULL), 0);
+	ck_assert_int_eq(vmm_rng_create(&dev, NULL, NULL), 0);
 	drv = fakedrv_create(dev);
 	ck_assert_int_eq(fakedrv_start(drv, NULL), 0);
 	return drv;
@@ -187,10 +190,77 @@ START_TEST(rng_queue_that_was_not_enabled_asks_for_a_reset)
 	struct vmm_virtio_device *dev;
 	struct fakedrv *drv;
 
-	ck_assert_int_eq(vmm_rng_create(&dev, NULL), 0);
+	ck_assert_int_eq(vmm_rng_create(&dev, NULL, NULL), 0);
 	drv = fakedrv_create(dev);
 	ck_assert_int_eq(fakedrv_start(drv, &options), -EIO);
 	fakedrv_destroy(drv);
+}
+END_TEST
+
+START_TEST(rng_source_is_read_instead)
+{
+	/* Not random, so that it shows where the bytes come from. */
+	struct vmm_rng_config config = {.source_fd = open("/dev/zero", O_RDONLY | O_CLOEXEC)};
+	struct vmm_virtio_device *dev;
+	struct fakedrv *drv;
+	uint8_t *data;
+	struct fakedrv_buf buf;
+
+	ck_assert_int_eq(vmm_rng_create(&dev, &config, NULL), 0);
+	drv = fakedrv_create(dev);
+	ck_assert_int_eq(fakedrv_start(drv, NULL), 0);
+	data = fakedrv_alloc(drv, 300);
+	buf = (struct fakedrv_buf)FAKEDRV_IN(data, 300);
+	memset(data, 0xff, 300);
+	ck_assert_uint_eq(fakedrv_request(drv, 0, &buf, 1), 256);
+	ck_assert_uint_eq(count_of(data, 300, 0), 256);
+	fakedrv_destroy(drv);
+	/* Borrowed. */
+	ck_assert_int_eq(close(config.source_fd), 0);
+}
+END_TEST
+
+START_TEST(rng_source_that_has_nothing_gives_empty_answers)
+{
+	struct vmm_rng_config config = {.source_fd = open("/dev/null", O_RDONLY | O_CLOEXEC)};
+	struct vmm_virtio_device *dev;
+	struct fakedrv *drv;
+	struct fakedrv_buf buf;
+
+	ck_assert_int_eq(vmm_rng_create(&dev, &config, NULL), 0);
+	drv = fakedrv_create(dev);
+	ck_assert_int_eq(fakedrv_start(drv, NULL), 0);
+	buf = (struct fakedrv_buf)FAKEDRV_IN(fakedrv_alloc(drv, 16), 16);
+	ck_assert_uint_eq(fakedrv_request(drv, 0, &buf, 1), 0);
+	fakedrv_destroy(drv);
+	ck_assert_int_eq(close(config.source_fd), 0);
+}
+END_TEST
+
+START_TEST(rng_source_of_another_kind_is_refused)
+{
+	const struct {
+		int fd;
+		int ret;
+	} bad[] = {
+		{99999, -EBADF},
+		{open("/proc/self/exe", O_RDONLY | O_CLOEXEC), -EINVAL},
+		{open("/dev/urandom", O_WRONLY | O_CLOEXEC), -EINVAL},
+		{open("/dev/urandom", O_PATH | O_CLOEXEC), -EINVAL},
+		{eventfd(0, EFD_CLOEXEC), -EINVAL},
+	};
+
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		struct vmm_rng_config config = {.source_fd = bad[i].fd};
+		struct vmm_virtio_device *dev;
+		struct vmm_error err = {0};
+
+		ck_assert_int_ge(bad[i].fd, 0);
+		ck_assert_int_eq(vmm_rng_create(&dev, &config, &err), bad[i].ret);
+		ck_assert_ptr_null(dev);
+		ck_assert_ptr_nonnull(strstr(err.message, "rng"));
+		(void)close(bad[i].fd);
+	}
 }
 END_TEST
 
@@ -202,7 +272,7 @@ START_TEST(rng_create_without_memory_fails_in_words)
 	while (faultinj_next(&f)) {
 		struct vmm_virtio_device *dev;
 		struct vmm_error err = {0};
-		int ret = vmm_rng_create(&dev, &err);
+		int ret = vmm_rng_create(&dev, NULL, &err);
 
 		faultinj_stop(&f);
 		if (f.failed) {
@@ -223,5 +293,6 @@ SUITE_MAIN("rng", rng_buffer_is_filled_and_nothing_behind_it, rng_two_requests_g
 	   rng_buffer_in_pieces_is_filled_in_order, rng_huge_request_costs_little,
 	   rng_request_without_room_comes_back_empty, rng_full_queue_comes_back_whole,
 	   rng_reset_with_work_left_is_clean, rng_buffer_outside_memory_asks_for_a_reset,
-	   rng_queue_that_was_not_enabled_asks_for_a_reset,
+	   rng_queue_that_was_not_enabled_asks_for_a_reset, rng_source_is_read_instead,
+	   rng_source_that_has_nothing_gives_empty_answers, rng_source_of_another_kind_is_refused,
 	   rng_create_without_memory_fails_in_words)

@@ -213,7 +213,7 @@ static struct vmm_virtio_device *rng(void)
 {
 	struct vmm_virtio_device *dev;
 
-	ck_assert_int_eq(vmm_rng_create(&dev, &err), 0);
+	ck_assert_int_eq(vmm_rng_create(&dev, NULL, &err), 0);
 	return dev;
 }
 

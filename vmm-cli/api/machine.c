@@ -129,7 +129,7 @@ static int add_console(struct build *b)
 static int add_rng(struct build *b)
 {
 	struct vmm_virtio_device *dev = NULL;
-	int ret = vmm_rng_create(&dev, b->err);
+	int ret = vmm_rng_create(&dev, NULL, b->err);
 
 	return ret < 0 ? ret : add_virtio(b, VM_RNG_ID, dev);
 }
