@@ -7,16 +7,21 @@
  *
  * A change of the window size is signalled to the processes on the slave only; the master has to
  * look. A timer does, while there is a client.
+ *
+ * Whether there is one is asked through an epoll instance of its own, which holds the master and
+ * nothing else: the loop's own call then does for both, and the process needs no poll.
  */
 #include <vmm/dev/chardev.h>
 
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/inotify.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -27,6 +32,7 @@
 
 struct pty {
 	struct vmm_stream stream; /* in_fd and out_fd are the master */
+	int poll_fd;              /* an epoll instance with the master in it */
 	int inotify_fd;           /* -1: none, the timer looks for clients */
 	struct vmm_source *opened;
 	struct vmm_source *timer;
@@ -41,9 +47,10 @@ static struct pty *from_base(struct vmm_chardev *cd)
 /* Somebody has it open, or has left bytes behind. */
 static bool has_client(const struct pty *p)
 {
-	struct pollfd pfd = {.fd = p->stream.in_fd, .events = POLLIN};
+	struct epoll_event ev;
 
-	return poll(&pfd, 1, 0) <= 0 || (pfd.revents & POLLIN) != 0 || (pfd.revents & POLLHUP) == 0;
+	return epoll_pwait(p->poll_fd, &ev, 1, 0, NULL) <= 0 || (ev.events & EPOLLIN) != 0 ||
+	       (ev.events & EPOLLHUP) == 0;
 }
 
 static void look_at_size(struct pty *p)
@@ -144,6 +151,9 @@ static void pty_destroy(struct vmm_chardev *cd)
 {
 	struct pty *p = from_base(cd);
 
+	if (p->poll_fd >= 0) {
+		(void)close(p->poll_fd);
+	}
 	if (p->inotify_fd >= 0) {
 		(void)close(p->inotify_fd);
 	}
@@ -182,22 +192,99 @@ static int make_raw(const char *path)
 	return ret;
 }
 
-static int open_pair(struct pty *p)
+/* ---- for who may open things ---- */
+
+static int open_master(int *master, char *path, size_t len)
 {
 	int fd = posix_openpt(O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
+	int ret = 0;
 
 	if (fd < 0) {
 		return -errno;
 	}
-	p->stream.in_fd = fd;
-	p->stream.out_fd = fd;
-	if (grantpt(fd) != 0 || unlockpt(fd) != 0 || ptsname_r(fd, p->path, sizeof(p->path)) != 0) {
-		return -errno;
+	if (grantpt(fd) != 0 || unlockpt(fd) != 0) {
+		ret = -errno;
 	}
-	return make_raw(p->path);
+	if (ret == 0) {
+		ret = -ptsname_r(fd, path, len);
+	}
+	if (ret == 0) {
+		ret = make_raw(path);
+	}
+	if (ret < 0) {
+		(void)close(fd);
+		return ret;
+	}
+	*master = fd;
+	return 0;
 }
 
-int vmm_pty_create(struct vmm_chardev **out, struct vmm_error *err)
+int vmm_pty_open(int *master, int *inotify_fd, char *path, size_t len, struct vmm_error *err)
+{
+	int ret;
+
+	*master = -1;
+	*inotify_fd = -1;
+	ret = open_master(master, path, len);
+	if (ret < 0) {
+		return vmm_error_set(err, ret, "pty: cannot make a pseudo-terminal: %s",
+				     strerror(-ret));
+	}
+	*inotify_fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+	if (*inotify_fd >= 0 && inotify_add_watch(*inotify_fd, path, IN_OPEN) < 0) {
+		(void)close(*inotify_fd);
+		*inotify_fd = -1;
+	}
+	return 0;
+}
+
+/* ---- the back end ---- */
+
+static int set_nonblocking(int fd)
+{
+	int flags = fcntl(fd, F_GETFL);
+
+	return flags >= 0 && fcntl(fd, F_SETFL, flags | O_NONBLOCK) == 0 ? 0 : -errno;
+}
+
+/* Only the master of a pair has a number, which is also its path. */
+static int take_master(struct pty *p, int fd)
+{
+	unsigned number;
+
+	if (ioctl(fd, TIOCGPTN, &number) != 0) {
+		return -errno;
+	}
+	(void)snprintf(p->path, sizeof(p->path), "/dev/pts/%u", number);
+	return set_nonblocking(fd);
+}
+
+/* Anonymous files, of which inotify's is one, have no kind. */
+static int check_inotify(int fd)
+{
+	struct stat st;
+
+	if (fd < 0) {
+		return 0;
+	}
+	if (fstat(fd, &st) != 0) {
+		return -errno;
+	}
+	return (st.st_mode & S_IFMT) == 0 ? set_nonblocking(fd) : -EINVAL;
+}
+
+static int make_poll_fd(struct pty *p, int master)
+{
+	struct epoll_event ev = {.events = EPOLLIN};
+
+	p->poll_fd = epoll_create1(EPOLL_CLOEXEC);
+	if (p->poll_fd < 0 || epoll_ctl(p->poll_fd, EPOLL_CTL_ADD, master, &ev) != 0) {
+		return -errno;
+	}
+	return 0;
+}
+
+int vmm_pty_from_fds(struct vmm_chardev **out, int master, int inotify_fd, struct vmm_error *err)
 {
 	struct pty *p = calloc(1, sizeof(*p));
 	int ret;
@@ -211,21 +298,48 @@ int vmm_pty_create(struct vmm_chardev **out, struct vmm_error *err)
 	p->stream.in_fd = -1;
 	p->stream.out_fd = -1;
 	p->stream.gone = true;
+	p->poll_fd = -1;
 	p->inotify_fd = -1;
-	ret = open_pair(p);
+	ret = take_master(p, master);
+	if (ret == 0) {
+		ret = check_inotify(inotify_fd);
+	}
+	if (ret == 0) {
+		ret = make_poll_fd(p, master);
+	}
 	if (ret < 0) {
 		pty_destroy(&p->stream.base);
-		return vmm_error_set(err, ret, "pty: cannot make a pseudo-terminal: %s",
-				     strerror(-ret));
+		return vmm_error_set(err, ret, "pty: descriptors %d and %d are of no use: %s",
+				     master, inotify_fd, strerror(-ret));
 	}
-	p->inotify_fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
-	if (p->inotify_fd >= 0 && inotify_add_watch(p->inotify_fd, p->path, IN_OPEN) < 0) {
-		(void)close(p->inotify_fd);
-		p->inotify_fd = -1;
-	}
+	p->stream.in_fd = master;
+	p->stream.out_fd = master;
+	p->inotify_fd = inotify_fd;
 	look_at_size(p);
 	*out = &p->stream.base;
 	return 0;
+}
+
+int vmm_pty_create(struct vmm_chardev **out, struct vmm_error *err)
+{
+	char path[64];
+	int master;
+	int inotify_fd;
+	int ret;
+
+	*out = NULL;
+	ret = vmm_pty_open(&master, &inotify_fd, path, sizeof(path), err);
+	if (ret < 0) {
+		return ret;
+	}
+	ret = vmm_pty_from_fds(out, master, inotify_fd, err);
+	if (ret < 0) {
+		(void)close(master);
+		if (inotify_fd >= 0) {
+			(void)close(inotify_fd);
+		}
+	}
+	return ret;
 }
 
 const char *vmm_pty_path(const struct vmm_chardev *cd)

@@ -772,6 +772,69 @@ START_TEST(pty_create_survives_every_failure)
 }
 END_TEST
 
+START_TEST(pty_from_descriptors_works_like_any_other)
+{
+	char buf[16] = {0};
+	char path[64];
+	struct user u;
+	int master;
+	int inotify_fd;
+	int fd;
+
+	begin(&u);
+	ck_assert_int_eq(vmm_pty_open(&master, &inotify_fd, path, sizeof(path), NULL), 0);
+	ck_assert_int_ge(inotify_fd, 0);
+	/* As they come through a socket or an exec: in blocking mode. */
+	ck_assert_int_eq(fcntl(master, F_SETFL, O_RDWR), 0);
+	ck_assert_int_eq(fcntl(inotify_fd, F_SETFL, 0), 0);
+	ck_assert_int_eq(vmm_pty_from_fds(&u.cd, master, inotify_fd, NULL), 0);
+	ck_assert_str_eq(vmm_pty_path(u.cd), path);
+	start(&u);
+	vmm_chardev_write(u.cd, "early", 5);
+	ck_assert_uint_eq(settle(&u), 0);
+	fd = open_client(&u);
+	(void)settle(&u);
+	ck_assert_uint_eq(drain(fd, buf, sizeof(buf)), 5);
+	ck_assert_int_eq(write(fd, "k", 1), 1);
+	(void)settle(&u);
+	ck_assert_str_eq(u.text, "k");
+	(void)close(fd);
+	end(&u);
+}
+END_TEST
+
+START_TEST(pty_from_other_descriptors_is_refused)
+{
+	unsigned fds = fdcount();
+	struct vmm_chardev *cd;
+	char path[64];
+	int master;
+	int inotify_fd;
+	int pipe_fds[2];
+	int slave;
+
+	ck_assert_int_eq(pipe2(pipe_fds, O_CLOEXEC), 0);
+	ck_assert_int_eq(vmm_pty_open(&master, &inotify_fd, path, sizeof(path), NULL), 0);
+	slave = open(path, O_RDWR | O_NOCTTY | O_CLOEXEC);
+	ck_assert_int_eq(vmm_pty_from_fds(&cd, 99999, inotify_fd, NULL), -EBADF);
+	ck_assert_int_eq(vmm_pty_from_fds(&cd, -1, -1, NULL), -EBADF);
+	ck_assert_int_eq(vmm_pty_from_fds(&cd, pipe_fds[0], -1, NULL), -ENOTTY);
+	ck_assert_int_eq(vmm_pty_from_fds(&cd, slave, -1, NULL), -ENOTTY);
+	ck_assert_int_eq(vmm_pty_from_fds(&cd, master, 99999, NULL), -EBADF);
+	ck_assert_int_eq(vmm_pty_from_fds(&cd, master, pipe_fds[0], NULL), -EINVAL);
+	ck_assert_ptr_null(cd);
+	/* All of them are still the caller's. */
+	(void)close(pipe_fds[0]);
+	(void)close(pipe_fds[1]);
+	(void)close(slave);
+	(void)close(master);
+	(void)close(inotify_fd);
+	ck_assert_uint_eq(fdcount(), fds);
+	ck_assert_int_eq(vmm_pty_open(&master, &inotify_fd, path, 4, NULL), -ERANGE);
+	ck_assert_uint_eq(fdcount(), fds);
+}
+END_TEST
+
 START_TEST(pty_start_survives_every_failure)
 {
 	struct faultinj f = {0};
@@ -808,4 +871,5 @@ SUITE_MAIN("chardev", chardev_null_is_allowed_everywhere, chardev_second_user_is
 	   pty_clients_come_and_go, pty_input_of_a_client_that_left_is_read,
 	   pty_survives_stop_and_start, pty_size_is_noticed,
 	   pty_client_that_reads_nothing_blocks_nobody, pty_without_inotify_still_finds_clients,
-	   pty_create_survives_every_failure, pty_start_survives_every_failure)
+	   pty_create_survives_every_failure, pty_from_descriptors_works_like_any_other,
+	   pty_from_other_descriptors_is_refused, pty_start_survives_every_failure)

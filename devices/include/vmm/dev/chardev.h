@@ -139,7 +139,24 @@ void vmm_fdchar_update_size(struct vmm_chardev *cd);
  */
 int vmm_pty_create(struct vmm_chardev **out, struct vmm_error *err);
 
-/* "/dev/pts/N" of vmm_pty_create's; owned by the back end. */
+/*
+ * The two halves of vmm_pty_create, for a process that opens and one that may not.
+ *
+ * vmm_pty_open makes the pseudo-terminal: master, path ("/dev/pts/N", in len bytes), and an inotify
+ * instance that tells when somebody opens it, or -1 where there is none. Both are the caller's and
+ * may go on to another process; path stays as long as master is open anywhere. Errors: as
+ * vmm_pty_create, -ERANGE (path).
+ */
+int vmm_pty_open(int *master, int *inotify_fd, char *path, size_t len, struct vmm_error *err);
+/*
+ * vmm_pty_from_fds makes the back end of what the other one opened, and opens nothing by name. It
+ * takes both on success; they are put into non-blocking mode. With inotify_fd -1 a timer looks for
+ * clients four times a second. Errors: -EBADF, -ENOTTY (master is none), -EINVAL (inotify_fd is
+ * something else), -ENOMEM, -EMFILE.
+ */
+int vmm_pty_from_fds(struct vmm_chardev **out, int master, int inotify_fd, struct vmm_error *err);
+
+/* "/dev/pts/N" of a pty's back end; owned by it. */
 const char *vmm_pty_path(const struct vmm_chardev *cd);
 
 /* ---- for those who write a back end of their own ---- */
