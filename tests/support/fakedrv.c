@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 _Noreturn void fakedrv_die(const char *what)
 {
@@ -31,7 +33,59 @@ static void count_irq(struct vmm_irq *irq)
 	(void)__atomic_fetch_add(&counter->count, 1, __ATOMIC_SEQ_CST);
 }
 
-struct fakedrv *fakedrv_create_logged(struct vmm_virtio_device *dev, const struct vmm_log *log)
+static int irq_eventfd(struct vmm_irq *irq)
+{
+	return ((struct counter *)irq)->fd;
+}
+
+static void on_irq_fd(void *ctx, int fd, uint32_t events)
+{
+	uint64_t count;
+
+	(void)events;
+	if (read(fd, &count, sizeof(count)) == (ssize_t)sizeof(count)) {
+		count_irq(ctx);
+	}
+}
+
+static int make_eventfd(void)
+{
+	int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+
+	if (fd < 0) {
+		fakedrv_die("no eventfd");
+	}
+	return fd;
+}
+
+/* What a transport hands over for a device in another process. */
+static void make_eventfds(struct fakedrv *drv)
+{
+	for (unsigned i = 0; i < drv->dev->queue_count; i++) {
+		struct counter *irq = &drv->queue_irqs[i];
+
+		drv->kick_fds[i] = make_eventfd();
+		irq->fd = make_eventfd();
+		if (vmm_loop_add_fd(drv->loop, irq->fd, VMM_LOOP_READABLE, on_irq_fd, irq,
+				    &irq->source) < 0) {
+			fakedrv_die("cannot watch an eventfd");
+		}
+	}
+}
+
+static void close_eventfds(struct fakedrv *drv)
+{
+	for (unsigned i = 0; i < VMM_VIRTIO_QUEUES_MAX; i++) {
+		vmm_source_remove(drv->queue_irqs[i].source);
+		if (drv->kick_fds[i] >= 0) {
+			(void)close(drv->kick_fds[i]);
+			(void)close(drv->queue_irqs[i].fd);
+		}
+	}
+}
+
+static struct fakedrv *create(struct vmm_virtio_device *dev, struct vmm_loop *loop,
+			      const struct vmm_log *log)
 {
 	struct fakedrv *drv = xcalloc(1, sizeof(*drv));
 	struct vmm_irq *irqs[VMM_VIRTIO_QUEUES_MAX];
@@ -39,14 +93,22 @@ struct fakedrv *fakedrv_create_logged(struct vmm_virtio_device *dev, const struc
 	struct vmm_carrier_config config;
 
 	memfix_init(&drv->fix);
-	if (vmm_loop_create(&drv->loop) < 0) {
+	drv->loop = loop;
+	drv->own_loop = !loop;
+	if (drv->own_loop && vmm_loop_create(&drv->loop) < 0) {
 		fakedrv_die("no event loop");
 	}
 	drv->dev = dev;
 	drv->config_irq.irq.raise = count_irq;
 	for (unsigned i = 0; i < VMM_VIRTIO_QUEUES_MAX; i++) {
+		drv->kick_fds[i] = -1;
 		drv->queue_irqs[i].irq.raise = count_irq;
+		drv->queue_irqs[i].irq.eventfd = irq_eventfd;
+		drv->queue_irqs[i].fd = -1;
 		irqs[i] = &drv->queue_irqs[i].irq;
+	}
+	if (dev->external_queues) {
+		make_eventfds(drv);
 	}
 	config = (struct vmm_carrier_config){
 		.mem = drv->fix.mem,
@@ -54,6 +116,7 @@ struct fakedrv *fakedrv_create_logged(struct vmm_virtio_device *dev, const struc
 		.log = log,
 		.config_irq = &drv->config_irq.irq,
 		.queue_irqs = irqs,
+		.kick_fds = drv->kick_fds,
 	};
 	if (vmm_carrier_create(&drv->carrier, dev, &config, &err) < 0) {
 		fakedrv_die(err.message);
@@ -63,7 +126,17 @@ struct fakedrv *fakedrv_create_logged(struct vmm_virtio_device *dev, const struc
 
 struct fakedrv *fakedrv_create(struct vmm_virtio_device *dev)
 {
-	return fakedrv_create_logged(dev, NULL);
+	return create(dev, NULL, NULL);
+}
+
+struct fakedrv *fakedrv_create_on(struct vmm_virtio_device *dev, struct vmm_loop *loop)
+{
+	return create(dev, loop, NULL);
+}
+
+struct fakedrv *fakedrv_create_logged(struct vmm_virtio_device *dev, const struct vmm_log *log)
+{
+	return create(dev, NULL, log);
 }
 
 static void forget_queue(struct queue *q)
@@ -87,7 +160,10 @@ void fakedrv_destroy(struct fakedrv *drv)
 		return;
 	}
 	vmm_carrier_destroy(drv->carrier);
-	vmm_loop_destroy(drv->loop);
+	close_eventfds(drv);
+	if (drv->own_loop) {
+		vmm_loop_destroy(drv->loop);
+	}
 	memfix_finish(&drv->fix);
 	forget_queues(drv);
 	for (unsigned i = 0; i < VMM_VIRTIO_QUEUES_MAX; i++) {

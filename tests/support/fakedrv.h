@@ -38,6 +38,12 @@ struct fakedrv;
  * The status register is still 0.
  */
 struct fakedrv *fakedrv_create(struct vmm_virtio_device *dev);
+/*
+ * The same on a loop that exists already, borrowed: for devices that were made with one. A device
+ * with external_queues gets eventfds for kicks and interrupts, and whoever reads its rings works
+ * meanwhile.
+ */
+struct fakedrv *fakedrv_create_on(struct vmm_virtio_device *dev, struct vmm_loop *loop);
 /* The same, with a log for the device. */
 struct fakedrv *fakedrv_create_logged(struct vmm_virtio_device *dev, const struct vmm_log *log);
 /* Destroys carrier, device, loop and memory. NULL is a no-op. */

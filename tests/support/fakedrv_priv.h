@@ -11,6 +11,9 @@
 struct counter {
 	struct vmm_irq irq;
 	unsigned count; /* atomic */
+	/* Of a queue that is read elsewhere: what is written to it is counted too. -1: none. */
+	int fd;
+	struct vmm_source *source;
 };
 
 /* What the driver remembers of one queue; nothing of it is in guest memory. */
@@ -38,11 +41,13 @@ struct storage {
 struct fakedrv {
 	struct memfix fix;
 	struct vmm_loop *loop;
+	bool own_loop;
 	struct vmm_carrier *carrier;
 	struct vmm_virtio_device *dev;
 	uint64_t features;
 	struct counter config_irq;
 	struct counter queue_irqs[VMM_VIRTIO_QUEUES_MAX];
+	int kick_fds[VMM_VIRTIO_QUEUES_MAX]; /* -1 where the device reads its queues itself */
 	struct queue queues[VMM_VIRTIO_QUEUES_MAX];
 	struct storage storage[VMM_VIRTIO_QUEUES_MAX];
 };

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <time.h>
+#include <unistd.h>
 
 /* ---- chains ---- */
 
@@ -198,7 +199,13 @@ void fakedrv_kick(struct fakedrv *drv, unsigned queue)
 	if (queue < VMM_VIRTIO_QUEUES_MAX) {
 		drv->queues[queue].kicked_idx = drv->queues[queue].avail_idx;
 	}
-	vmm_carrier_kick(drv->carrier, queue);
+	if (queue < VMM_VIRTIO_QUEUES_MAX && drv->kick_fds[queue] >= 0) {
+		uint64_t one = 1;
+
+		(void)!write(drv->kick_fds[queue], &one, sizeof(one));
+	} else {
+		vmm_carrier_kick(drv->carrier, queue);
+	}
 	fakedrv_run(drv);
 }
 
