@@ -89,6 +89,7 @@ static int set_mac_address(struct net *net, struct vmm_reader *r)
 	    vmm_reader_get(r, mac, sizeof(mac)) != 0 || (mac[0] & 1u) != 0) {
 		return -EPROTO;
 	}
+	net->filter.mac_unknown = false;
 	vmm_net_update_mac(net, mac);
 	return 0;
 }

@@ -11,6 +11,17 @@ void vmm_net_filter_reset(struct net_filter *f)
 	f->promisc = true;
 }
 
+void vmm_net_filter_resume(struct net_filter *f, uint64_t features)
+{
+	vmm_net_filter_reset(f);
+	/* Each of them until the driver says so or otherwise. Only what it can take back. */
+	f->allmulti = (features & F_CTRL_RX) != 0;
+	f->alluni = (features & F_CTRL_RX_EXTRA) != 0;
+	f->uni_overflow = true;
+	f->multi_overflow = true;
+	f->mac_unknown = (features & F_CTRL_MAC_ADDR) != 0;
+}
+
 static bool contains(const uint8_t (*table)[MAC_SIZE], unsigned count, const uint8_t *mac)
 {
 	for (unsigned i = 0; i < count; i++) {
@@ -35,6 +46,7 @@ bool vmm_net_filter_accepts(const struct net_filter *f, const uint8_t *mac, cons
 		return !f->nomulti && (f->allmulti || f->multi_overflow ||
 				       contains(f->multi, f->multi_count, dst));
 	}
-	return !f->nouni && (f->alluni || f->uni_overflow || memcmp(dst, mac, MAC_SIZE) == 0 ||
-			     contains(f->uni, f->uni_count, dst));
+	return !f->nouni &&
+	       (f->alluni || f->uni_overflow || f->mac_unknown || memcmp(dst, mac, MAC_SIZE) == 0 ||
+		contains(f->uni, f->uni_count, dst));
 }

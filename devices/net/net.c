@@ -208,7 +208,11 @@ static int net_activate(struct vmm_virtio_device *dev, const struct vmm_virtio_a
 	net->rx_wanted = false;
 	net->tx_blocked = false;
 	net->rx_errors = 0;
-	vmm_net_filter_reset(&net->filter);
+	if (active->resumed) {
+		vmm_net_filter_resume(&net->filter, active->features);
+	} else {
+		vmm_net_filter_reset(&net->filter);
+	}
 	vmm_net_update_events(net);
 	return 0;
 }

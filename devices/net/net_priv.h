@@ -83,6 +83,7 @@ struct net_filter {
 	bool nobcast;
 	bool uni_overflow; /* more addresses than the table holds: take them all */
 	bool multi_overflow;
+	bool mac_unknown; /* the driver may have changed it, in another process */
 	unsigned uni_count;
 	unsigned multi_count;
 	uint8_t uni[FILTER_MAX][MAC_SIZE];
@@ -181,6 +182,12 @@ int vmm_net_check_header(struct net_header *h, const struct net_rules *rules, si
 
 /* filter.c */
 void vmm_net_filter_reset(struct net_filter *f);
+/*
+ * For a driver that set its filter up with a process that is no more: everything passes until it
+ * speaks again, and then all that its words do not rule out. Too much is a nuisance to it (and
+ * allowed, section 5.1.6.5.1), too little a loss.
+ */
+void vmm_net_filter_resume(struct net_filter *f, uint64_t features);
 bool vmm_net_filter_accepts(const struct net_filter *f, const uint8_t *mac, const uint8_t *dst);
 
 /* rx.c, tx.c, ctrl.c: run a queue until it has nothing more to do for now. */

@@ -274,6 +274,29 @@ int fakedrv_driver_ok(struct fakedrv *drv)
 	return fakedrv_needs_reset(drv) ? -EIO : 0;
 }
 
+int fakedrv_driver_resumes(struct fakedrv *drv)
+{
+	const struct vmm_carrier_start start = {
+		.features = drv->features,
+		.rings = drv->rings,
+		.resumed = true,
+	};
+
+	for (unsigned i = 0; i < vmm_carrier_queue_count(drv->carrier); i++) {
+		struct vmm_carrier_queue regs;
+
+		(void)vmm_carrier_get_queue(drv->carrier, i, &regs);
+		drv->rings[i] = (struct vmm_carrier_ring){
+			.enabled = regs.enabled,
+			.size = regs.size,
+			.desc = regs.desc,
+			.driver = regs.driver,
+			.device = regs.device,
+		};
+	}
+	return vmm_carrier_start(drv->carrier, &start);
+}
+
 int fakedrv_start(struct fakedrv *drv, const struct fakedrv_options *options)
 {
 	int ret = fakedrv_prepare(drv, options);

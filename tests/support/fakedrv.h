@@ -68,6 +68,12 @@ int fakedrv_start(struct fakedrv *drv, const struct fakedrv_options *options);
 int fakedrv_prepare(struct fakedrv *drv, const struct fakedrv_options *options);
 /* The last step. 0 or -EIO as for start. */
 int fakedrv_driver_ok(struct fakedrv *drv);
+/*
+ * In place of the last step: the device finds a driver that has been at work with another process
+ * (struct vmm_carrier_start's resumed), on rings that are empty. 0 or the errno of
+ * vmm_carrier_start.
+ */
+int fakedrv_driver_resumes(struct fakedrv *drv);
 /* Writes 0 to status and forgets every chain. fakedrv_start works again afterwards. */
 void fakedrv_reset(struct fakedrv *drv);
 

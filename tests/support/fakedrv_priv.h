@@ -50,6 +50,7 @@ struct fakedrv {
 	int kick_fds[VMM_VIRTIO_QUEUES_MAX]; /* -1 where the device reads its queues itself */
 	struct queue queues[VMM_VIRTIO_QUEUES_MAX];
 	struct storage storage[VMM_VIRTIO_QUEUES_MAX];
+	struct vmm_carrier_ring rings[VMM_VIRTIO_QUEUES_MAX]; /* for fakedrv_driver_resumes */
 };
 
 _Noreturn void fakedrv_die(const char *what);

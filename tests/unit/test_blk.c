@@ -490,6 +490,25 @@ START_TEST(blk_activate_that_fails_asks_for_a_reset)
 }
 END_TEST
 
+START_TEST(blk_resumed_driver_sets_its_cache_by_a_config_write)
+{
+	const uint8_t off = 0;
+	struct straw straw;
+	struct blkfix fix = {0};
+
+	straw_init(&straw);
+	blkfix_start_disk(&fix, &straw.base, NULL);
+	ck_assert_int_eq(fakedrv_prepare(fix.drv, NULL), 0);
+	ck_assert_int_eq(fakedrv_driver_resumes(fix.drv), 0);
+	ck_assert_uint_eq(blkfix_io(&fix, BLK_T_OUT, 0, 512), BLK_S_OK);
+	ck_assert_uint_eq(straw.through, 0);
+	fakedrv_write_config(fix.drv, 32, &off, 1);
+	ck_assert_uint_eq(blkfix_io(&fix, BLK_T_OUT, 0, 512), BLK_S_OK);
+	ck_assert_uint_eq(straw.through, 1);
+	blkfix_finish(&fix);
+}
+END_TEST
+
 START_TEST(blk_activate_with_any_call_failing_leaks_nothing)
 {
 	for (unsigned e = 0; e < ENGINES; e++) {
@@ -533,4 +552,5 @@ SUITE_MAIN("blk", blk_config_space_describes_the_disk, blk_read_gives_the_bytes_
 	   blk_create_bad_config_is_refused_in_words,
 	   blk_create_without_memory_leaves_the_disk_to_its_owner,
 	   blk_activate_that_fails_asks_for_a_reset,
-	   blk_activate_with_any_call_failing_leaks_nothing)
+	   blk_activate_with_any_call_failing_leaks_nothing,
+	   blk_resumed_driver_sets_its_cache_by_a_config_write)

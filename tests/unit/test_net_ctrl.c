@@ -92,6 +92,74 @@ START_TEST(net_mac_table_lets_its_addresses_pass)
 }
 END_TEST
 
+static void resume(struct netfix *fix, const struct fakedrv_options *options)
+{
+	ck_assert_int_eq(fakedrv_prepare(fix->drv, options), 0);
+	ck_assert_int_eq(fakedrv_driver_resumes(fix->drv), 0);
+	fakedrv_run(fix->drv);
+}
+
+/* What the driver said of its filter, it said to a process that is no more. */
+START_TEST(net_resumed_driver_gets_every_frame_until_it_speaks)
+{
+	const struct fakedrv_options like_linux = {.refuse = NET_F_CTRL_RX_EXTRA |
+							     NET_F_CTRL_MAC_ADDR};
+	struct netfix fix;
+
+	netfix_create(&fix, NULL);
+	resume(&fix, &like_linux);
+	ck_assert(arrives_at(&fix, stranger) && arrives_at(&fix, group));
+	ck_assert(arrives_at(&fix, net_mac) && arrives_at(&fix, broadcast));
+	/* The rest of what it may have said before still holds. */
+	ck_assert_uint_eq(netfix_control(&fix, 0, 0, &off, 1), 0);
+	ck_assert(arrives_at(&fix, stranger) && arrives_at(&fix, group));
+	ck_assert_uint_eq(netfix_control(&fix, 0, 1, &off, 1), 0);
+	ck_assert(arrives_at(&fix, stranger) && arrives_at(&fix, group));
+	ck_assert_uint_eq(set_table(&fix, 0, 0, 0, 0), 0);
+	ck_assert(!arrives_at(&fix, stranger) && !arrives_at(&fix, group));
+	ck_assert(arrives_at(&fix, net_mac) && arrives_at(&fix, broadcast));
+	netfix_finish(&fix);
+}
+END_TEST
+
+START_TEST(net_resumed_driver_with_another_address_is_still_reached)
+{
+	struct netfix fix;
+
+	netfix_create(&fix, NULL);
+	resume(&fix, NULL);
+	ck_assert_uint_eq(netfix_control(&fix, 0, 0, &off, 1), 0);
+	ck_assert_uint_eq(netfix_control(&fix, 0, 1, &off, 1), 0);
+	ck_assert_uint_eq(netfix_control(&fix, 0, 2, &off, 1), 0);
+	ck_assert_uint_eq(set_table(&fix, 0, 0, 0, 0), 0);
+	ck_assert(arrives_at(&fix, stranger) && !arrives_at(&fix, group));
+	ck_assert_uint_eq(netfix_control(&fix, 1, 1, net_mac, 6), 0);
+	ck_assert(!arrives_at(&fix, stranger) && arrives_at(&fix, net_mac));
+	/* A reset ends it, too. */
+	resume(&fix, NULL);
+	ck_assert_int_eq(fakedrv_start(fix.drv, NULL), 0);
+	ck_assert_uint_eq(netfix_control(&fix, 0, 0, &off, 1), 0);
+	ck_assert(!arrives_at(&fix, stranger) && !arrives_at(&fix, group));
+	netfix_finish(&fix);
+}
+END_TEST
+
+START_TEST(net_resumed_driver_cannot_speak_as_somebody_else)
+{
+	struct vmm_net_config config = {.drop_foreign_source = true};
+	struct netfix fix;
+
+	netfix_create(&fix, &config);
+	resume(&fix, NULL);
+	netfix_frame(bytes, NET_FRAME, true);
+	ck_assert(netfix_send(&fix, bytes, NET_HDR + NET_FRAME, 0));
+	memcpy(bytes + NET_HDR + 6, stranger, 6);
+	ck_assert(!netfix_send(&fix, bytes, NET_HDR + NET_FRAME, 0));
+	ck_assert_uint_eq(netfix_counter(&fix, "tx_spoofed"), 1);
+	netfix_finish(&fix);
+}
+END_TEST
+
 START_TEST(net_mac_table_with_false_counts_is_refused_whole)
 {
 	const uint32_t counts[] = {2, 0x10000, 0x2aaaaaab, 0x55555556, 0x80000000, 0xffffffff};
@@ -301,6 +369,9 @@ START_TEST(net_back_end_gone_while_sending_does_not_spin)
 END_TEST
 
 SUITE_MAIN("net_ctrl", net_filter_modes_do_what_they_say, net_mac_table_lets_its_addresses_pass,
+	   net_resumed_driver_gets_every_frame_until_it_speaks,
+	   net_resumed_driver_with_another_address_is_still_reached,
+	   net_resumed_driver_cannot_speak_as_somebody_else,
 	   net_mac_table_with_false_counts_is_refused_whole,
 	   net_mac_address_can_be_set_and_reset_restores_it,
 	   net_commands_nobody_offered_are_answered_with_an_error,
