@@ -114,6 +114,7 @@ static void stop_ports(struct console *c)
 		port->added = false;
 		port->ready = false;
 		port->open = false;
+		port->assumed = false;
 		port->tell = 0;
 		port->out_held = false;
 	}
@@ -134,6 +135,22 @@ static int start_ports(struct console *c, struct vmm_loop *loop)
 	return 0;
 }
 
+/*
+ * A guest that goes on has been told of its ports and does not ask again. What it has not opened
+ * it gets input for, which it drops; the other way round it would wait for ever.
+ */
+static void assume_ports(struct console *c)
+{
+	for (unsigned i = 0; i < c->port_count; i++) {
+		struct port *port = &c->ports[i];
+
+		port->added = true;
+		port->ready = true;
+		port->open = true;
+		port->assumed = true;
+	}
+}
+
 static int console_activate(struct vmm_virtio_device *dev, const struct vmm_virtio_active *active)
 {
 	struct console *c = from_base(dev);
@@ -144,6 +161,9 @@ static int console_activate(struct vmm_virtio_device *dev, const struct vmm_virt
 	}
 	c->active = *active;
 	c->multiport = (active->features & F_MULTIPORT) != 0;
+	if (active->resumed && c->multiport) {
+		assume_ports(c);
+	}
 	vmm_loop_post(active->loop, &c->sizes);
 	return 0;
 }

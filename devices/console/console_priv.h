@@ -49,6 +49,7 @@ struct port {
 	bool added;   /* the guest was told of the port */
 	bool ready;   /* it answered */
 	bool open;    /* somebody in the guest has it open */
+	bool assumed; /* all three are a guess: the guest said it to another process */
 	unsigned tell;
 	/* One chain from the guest may be longer than one turn. */
 	bool out_held;

@@ -122,8 +122,11 @@ void vmm_console_control_in(struct console *c)
 static void on_device_ready(struct console *c, unsigned value)
 {
 	for (unsigned i = 0; value == 1 && i < c->port_count; i++) {
-		/* Never for a port that exists (section 5.3.6.2.1). */
-		if (!c->ports[i].added) {
+		/*
+		 * Never for a port that exists (section 5.3.6.2.1), unless that was a guess: a
+		 * driver says this once, so it has most likely not been told.
+		 */
+		if (!c->ports[i].added || c->ports[i].assumed) {
 			c->ports[i].added = true;
 			c->ports[i].tell |= TELL_ADD;
 		}
@@ -133,10 +136,11 @@ static void on_device_ready(struct console *c, unsigned value)
 static void on_port_ready(struct port *port, unsigned value)
 {
 	/* 0: the guest could not make the port. */
-	if (value != 1 || !port->added || port->ready) {
+	if (value != 1 || !port->added || (port->ready && !port->assumed)) {
 		return;
 	}
 	port->ready = true;
+	port->assumed = false;
 	port->tell |= port->is_console ? TELL_CONSOLE : 0u;
 	port->tell |= port->name[0] ? TELL_NAME : 0u;
 	port->tell |= port->is_console && port->columns > 0 ? TELL_SIZE : 0u;

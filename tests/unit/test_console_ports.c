@@ -154,6 +154,61 @@ START_TEST(console_ports_carry_their_own_bytes)
 }
 END_TEST
 
+static void resume(unsigned ports)
+{
+	consolefix_create(ports);
+	ck_assert_int_eq(fakedrv_prepare(drv, NULL), 0);
+	ck_assert_int_eq(fakedrv_driver_resumes(drv), 0);
+	fakedrv_run(drv);
+}
+
+/* Its ports are there and open, since it was told by another process that is no more. */
+START_TEST(console_resumed_driver_goes_on_with_its_ports)
+{
+	const uint16_t size[2] = {100, 40};
+	char *mem;
+
+	resume(3);
+	offer_control(32);
+	expect_silence();
+	consolefix_say(OUT1, "one");
+	ck_assert_int_eq(memcmp(wires[1].output, "one", 3), 0);
+	mem = consolefix_offer(IN1, 16);
+	consolefix_type(1, "typed");
+	ck_assert_str_eq(mem, "typed");
+	vmm_chardev_set_size(&wires[2].base, 100, 40);
+	expect(2, 5, 0, size, 4);
+	/* It closes one: what is known counts again. */
+	control(1, 6, 0);
+	(void)consolefix_offer(IN1, 16);
+	ck_assert(!wires[1].wanted);
+	expect_silence();
+	consolefix_finish();
+}
+END_TEST
+
+START_TEST(console_resumed_driver_that_had_not_been_told_is_told)
+{
+	resume(2);
+	offer_control(32);
+	control(0, 0, 1);
+	expect(0, 1, 1, NULL, 0);
+	expect(1, 1, 1, NULL, 0);
+	control(1, 3, 1);
+	expect(1, 7, 1, "org.example.agent", 17);
+	expect(1, 6, 1, NULL, 0);
+	/* Once. */
+	control(1, 3, 1);
+	control(0, 3, 0);
+	expect_silence();
+	/* After a reset there is nothing to go on with. */
+	ck_assert_int_eq(fakedrv_start(drv, NULL), 0);
+	(void)consolefix_offer(IN1, 16);
+	ck_assert(!wires[1].wanted);
+	consolefix_finish();
+}
+END_TEST
+
 START_TEST(console_driver_without_multiport_has_port_0)
 {
 	struct fakedrv_options options = {.refuse = F_MULTIPORT, .skip_queues = ~UINT64_C(3)};
@@ -275,8 +330,9 @@ START_TEST(console_reset_forgets_the_ports)
 END_TEST
 
 SUITE_MAIN("console_ports", console_ports_are_introduced, console_ports_wait_for_control_buffers,
-	   console_ports_carry_their_own_bytes, console_driver_without_multiport_has_port_0,
-	   console_any_control_message_is_survived,
+	   console_ports_carry_their_own_bytes, console_resumed_driver_goes_on_with_its_ports,
+	   console_resumed_driver_that_had_not_been_told_is_told,
+	   console_driver_without_multiport_has_port_0, console_any_control_message_is_survived,
 	   console_control_message_of_any_length_is_survived,
 	   console_control_buffer_too_small_loses_one_message,
 	   console_control_flood_is_served_in_turns, console_reset_forgets_the_ports)
