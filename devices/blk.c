@@ -19,6 +19,7 @@
 #include <string.h>
 
 #include "blk_proto.h"
+#include "shapes.h"
 
 #define QUEUE_SIZE_DEFAULT 256
 #define QUEUE_SIZE_MIN     4
@@ -26,6 +27,16 @@
 /* Of one DISCARD or WRITE_ZEROES request. */
 #define SEGMENTS_MAX        16
 #define SEGMENT_SECTORS_MAX (1u << 21) /* 1 GiB */
+
+static const uint16_t default_queue_sizes[] = {QUEUE_SIZE_DEFAULT};
+
+const struct vmm_dev_shape vmm_blk_shape = {
+	.kind = "blk",
+	.device_id = VMM_VIRTIO_ID_BLOCK,
+	.queue_count = 1,
+	.queue_sizes = default_queue_sizes,
+	.config_len = CONFIG_LEN,
+};
 
 struct blk;
 
@@ -493,7 +504,6 @@ static void fill_config(struct blk *blk)
 		c.discard_sector_alignment = 4096 / VMM_DISK_SECTOR;
 	}
 	memcpy(blk->base.config, &c, CONFIG_LEN);
-	blk->base.config_len = CONFIG_LEN;
 }
 
 static int check_config(const struct vmm_blk_config *config, struct vmm_error *err)
@@ -546,9 +556,7 @@ int vmm_blk_create(struct vmm_virtio_device **out, const struct vmm_blk_config *
 	}
 	fill_config(blk);
 	blk->base.ops = &blk_ops;
-	blk->base.name = "blk";
-	blk->base.device_id = VMM_VIRTIO_ID_BLOCK;
-	blk->base.queue_count = 1;
+	vmm_dev_shape_apply(&vmm_blk_shape, &blk->base);
 	blk->base.queue_sizes = &blk->queue_size;
 	blk->again.fn = drain_again;
 	blk->again.ctx = blk;

@@ -17,6 +17,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "shapes.h"
+
 #define QUEUE_SIZE  64
 #define REQUEST_MAX 256
 #define BATCH_MAX   QUEUE_SIZE
@@ -31,6 +33,13 @@ struct rng {
 };
 
 static const uint16_t queue_sizes[] = {QUEUE_SIZE};
+
+const struct vmm_dev_shape vmm_rng_shape = {
+	.kind = "rng",
+	.device_id = VMM_VIRTIO_ID_RNG,
+	.queue_count = 1,
+	.queue_sizes = queue_sizes,
+};
 
 static struct rng *from_base(struct vmm_virtio_device *dev)
 {
@@ -164,10 +173,7 @@ int vmm_rng_create(struct vmm_virtio_device **out, const struct vmm_rng_config *
 	}
 	rng->source_fd = source_fd;
 	rng->base.ops = &rng_ops;
-	rng->base.name = "rng";
-	rng->base.device_id = VMM_VIRTIO_ID_RNG;
-	rng->base.queue_count = 1;
-	rng->base.queue_sizes = queue_sizes;
+	vmm_dev_shape_apply(&vmm_rng_shape, &rng->base);
 	rng->again.fn = drain_again;
 	rng->again.ctx = rng;
 	rng->chain.iov = rng->iov;

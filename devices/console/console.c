@@ -9,11 +9,27 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "shapes.h"
+
 /* struct virtio_console_config (section 5.3.4). */
 #define CONFIG_SIZE_AT  0u
 #define CONFIG_PORTS_AT 4u
 #define CONFIG_EMERG_AT 8u
 #define CONFIG_LEN      12u
+
+/* What a console of one port needs of them. */
+static const uint16_t queue_sizes[QUEUE_CONTROL_IN] = {
+	[QUEUE_PORT0_IN] = QUEUE_SIZE,
+	[QUEUE_PORT0_OUT] = QUEUE_SIZE,
+};
+
+const struct vmm_dev_shape vmm_console_shape = {
+	.kind = "console",
+	.device_id = VMM_VIRTIO_ID_CONSOLE,
+	.queue_count = QUEUE_CONTROL_IN,
+	.queue_sizes = queue_sizes,
+	.config_len = CONFIG_LEN,
+};
 
 static struct console *from_base(struct vmm_virtio_device *dev)
 {
@@ -291,16 +307,16 @@ static void init_base(struct console *c)
 	struct vmm_virtio_device *base = &c->base;
 
 	base->ops = &console_ops;
-	base->name = "console";
-	base->device_id = VMM_VIRTIO_ID_CONSOLE;
+	vmm_dev_shape_apply(&vmm_console_shape, base);
 	base->features = F_SIZE | F_EMERG_WRITE | (c->port_count > 1 ? F_MULTIPORT : 0u);
-	base->queue_count = c->port_count > 1 ? 2 * c->port_count + 2 : 2;
-	base->queue_sizes = c->queue_sizes;
-	for (unsigned i = 0; i < base->queue_count; i++) {
+	for (unsigned i = 0; i < QUEUES_MAX; i++) {
 		c->queue_sizes[i] = QUEUE_SIZE;
 	}
+	if (c->port_count > 1) {
+		base->queue_count = 2 * c->port_count + 2;
+		base->queue_sizes = c->queue_sizes;
+	}
 	base->config[CONFIG_PORTS_AT] = (uint8_t)c->port_count;
-	base->config_len = CONFIG_LEN;
 }
 
 int vmm_console_create(struct vmm_virtio_device **out, const struct vmm_console_config *config,

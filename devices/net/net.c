@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "shapes.h"
+
 /* struct virtio_net_config (section 5.1.4). */
 #define CONFIG_MAC    0u
 #define CONFIG_STATUS 6u
@@ -20,6 +22,14 @@ static const uint16_t queue_sizes[QUEUE_COUNT] = {
 	[QUEUE_RX] = DATA_QUEUE_SIZE,
 	[QUEUE_TX] = DATA_QUEUE_SIZE,
 	[QUEUE_CTRL] = CTRL_QUEUE_SIZE,
+};
+
+const struct vmm_dev_shape vmm_net_shape = {
+	.kind = "net",
+	.device_id = VMM_VIRTIO_ID_NET,
+	.queue_count = QUEUE_COUNT,
+	.queue_sizes = queue_sizes,
+	.config_len = CONFIG_SIZE,
 };
 
 static struct net *from_base(struct vmm_virtio_device *dev)
@@ -332,7 +342,6 @@ static void fill_config(struct net *net)
 	bytes[CONFIG_PAIRS] = 1;
 	bytes[CONFIG_MTU] = (uint8_t)net->mtu;
 	bytes[CONFIG_MTU + 1] = (uint8_t)(net->mtu >> 8);
-	net->base.config_len = CONFIG_SIZE;
 }
 
 int vmm_net_create(struct vmm_virtio_device **out, const struct vmm_net_config *config,
@@ -351,11 +360,8 @@ int vmm_net_create(struct vmm_virtio_device **out, const struct vmm_net_config *
 		return vmm_error_set(err, -ENOMEM, "net: out of memory");
 	}
 	net->base.ops = &net_ops;
-	net->base.name = "net";
-	net->base.device_id = VMM_VIRTIO_ID_NET;
+	vmm_dev_shape_apply(&vmm_net_shape, &net->base);
 	net->base.features = offered(config);
-	net->base.queue_count = QUEUE_COUNT;
-	net->base.queue_sizes = queue_sizes;
 	net->tap = config->tap;
 	memcpy(net->configured_mac, config->mac, MAC_SIZE);
 	memcpy(net->mac, config->mac, MAC_SIZE);
