@@ -114,7 +114,10 @@ static enum try_result judge(const struct try_call *call, ssize_t bytes, int sta
 	if (bytes == 2 || (bytes == 1 && ends && WIFEXITED(status))) {
 		return TRY_LIVES;
 	}
-	if (bytes == 1 && WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS) {
+	if (bytes == 1 && WIFSIGNALED(status) &&
+	    (WTERMSIG(status) == SIGSYS ||
+	     /* A kernel without the 32-bit entry. */
+	     (call->entry == ENTRY_INT80 && WTERMSIG(status) == SIGSEGV))) {
 		return TRY_DIES;
 	}
 	return TRY_ODD;
