@@ -3,6 +3,8 @@
  * The main function of a unit test: one suite of one module.
  *
  *	SUITE_MAIN("mem", mem_create_bad_regions_are_refused, mem_fd_is_sealed)
+ *
+ * Each test is a case of its own name, so that CK_RUN_CASE runs it alone.
  */
 #ifndef TESTS_SUITE_H
 #define TESTS_SUITE_H
@@ -13,23 +15,37 @@
 /* Seconds after which one test counts as hung; emulated and sanitized runs are slow. */
 #define SUITE_TEST_TIMEOUT 60
 
-static inline int suite_run(const char *name, const TTest *const *tests, size_t count)
+/* Adds a test that runs `rounds` times, with _i counting from 0. The fixtures may be NULL. */
+static inline void suite_add(Suite *suite, const TTest *test, int rounds, SFun setup, SFun teardown)
 {
-	Suite *suite = suite_create(name);
-	TCase *tcase = tcase_create(name);
-	SRunner *runner;
-	int failed;
+	TCase *tcase = tcase_create(test->name);
 
 	tcase_set_timeout(tcase, SUITE_TEST_TIMEOUT);
-	for (size_t i = 0; i < count; i++) {
-		tcase_add_test(tcase, tests[i]);
-	}
+	tcase_add_checked_fixture(tcase, setup, teardown);
+	tcase_add_loop_test(tcase, test, 0, rounds);
 	suite_add_tcase(suite, tcase);
-	runner = srunner_create(suite);
+}
+
+/* Runs the suite and frees it; what main returns. */
+static inline int suite_finish(Suite *suite)
+{
+	SRunner *runner = srunner_create(suite);
+	int failed;
+
 	srunner_run_all(runner, CK_ENV);
 	failed = srunner_ntests_failed(runner);
 	srunner_free(runner);
 	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+static inline int suite_run(const char *name, const TTest *const *tests, size_t count)
+{
+	Suite *suite = suite_create(name);
+
+	for (size_t i = 0; i < count; i++) {
+		suite_add(suite, tests[i], 1, NULL, NULL);
+	}
+	return suite_finish(suite);
 }
 
 #define SUITE_MAIN(name, ...)                                                                      \
@@ -65,20 +81,11 @@ struct suite_test {
 static inline int suite_run_looped(const char *name, const struct suite_test *tests, size_t count)
 {
 	Suite *suite = suite_create(name);
-	TCase *tcase = tcase_create(name);
-	SRunner *runner;
-	int failed;
 
-	tcase_set_timeout(tcase, SUITE_TEST_TIMEOUT);
 	for (size_t i = 0; i < count; i++) {
-		tcase_add_loop_test(tcase, tests[i].test, 0, tests[i].rounds);
+		suite_add(suite, tests[i].test, tests[i].rounds, NULL, NULL);
 	}
-	suite_add_tcase(suite, tcase);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return suite_finish(suite);
 }
 
 #endif

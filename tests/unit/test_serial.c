@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* The 16550A: what operating systems probe, the transmitter's interrupts, where the bytes go. */
-#include <check.h>
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <vmm/dev/serial.h>
+
+#include "suite.h"
 
 enum { DATA, IER, IIR, LCR, MCR, LSR, MSR, SCR };
 
@@ -329,31 +330,27 @@ END_TEST
 
 int main(void)
 {
+	const TTest *const tests[] = {
+		serial_probe_looks_like_16550a,
+		serial_registers_hold_their_values,
+		serial_thre_enabled_interrupts_each_time,
+		serial_burst_interrupts_once,
+		serial_thre_disabled_stays_quiet,
+		serial_loopback_gives_byte_back,
+		serial_line_arrives_whole,
+		serial_prompt_arrives_after_a_moment,
+		serial_more_than_the_buffer_loses_nothing,
+		serial_two_vcpus_lose_nothing,
+		serial_wide_access_goes_register_by_register,
+		serial_reset_restores_registers,
+		serial_destroy_hands_over_the_rest,
+		serial_without_output_runs,
+		serial_output_in_use_is_refused,
+	};
 	Suite *suite = suite_create("serial");
-	TCase *tc = tcase_create("serial");
-	SRunner *runner;
-	int failed;
 
-	tcase_add_checked_fixture(tc, setup, teardown);
-	tcase_add_test(tc, serial_probe_looks_like_16550a);
-	tcase_add_test(tc, serial_registers_hold_their_values);
-	tcase_add_test(tc, serial_thre_enabled_interrupts_each_time);
-	tcase_add_test(tc, serial_burst_interrupts_once);
-	tcase_add_test(tc, serial_thre_disabled_stays_quiet);
-	tcase_add_test(tc, serial_loopback_gives_byte_back);
-	tcase_add_test(tc, serial_line_arrives_whole);
-	tcase_add_test(tc, serial_prompt_arrives_after_a_moment);
-	tcase_add_test(tc, serial_more_than_the_buffer_loses_nothing);
-	tcase_add_test(tc, serial_two_vcpus_lose_nothing);
-	tcase_add_test(tc, serial_wide_access_goes_register_by_register);
-	tcase_add_test(tc, serial_reset_restores_registers);
-	tcase_add_test(tc, serial_destroy_hands_over_the_rest);
-	tcase_add_test(tc, serial_without_output_runs);
-	tcase_add_test(tc, serial_output_in_use_is_refused);
-	suite_add_tcase(suite, tc);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	for (size_t i = 0; i < sizeof(tests) / sizeof(tests[0]); i++) {
+		suite_add(suite, tests[i], 1, setup, teardown);
+	}
+	return suite_finish(suite);
 }

@@ -566,23 +566,13 @@ int main(void)
 		vm_hook_before_run_that_fails_starts_nothing,
 	};
 	Suite *suite = suite_create("vm");
-	TCase *tcase = tcase_create("vm");
-	SRunner *runner;
-	int failed;
 
 	if (vmm_host_check(-1, &err) < 0) {
 		(void)printf("skipped: %s\n", err.message);
 		return 77;
 	}
-	tcase_set_timeout(tcase, SUITE_TEST_TIMEOUT);
-	tcase_add_checked_fixture(tcase, setup, teardown);
 	for (size_t i = 0; i < sizeof(tests) / sizeof(tests[0]); i++) {
-		tcase_add_test(tcase, tests[i]);
+		suite_add(suite, tests[i], 1, setup, teardown);
 	}
-	suite_add_tcase(suite, tcase);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return suite_finish(suite);
 }
