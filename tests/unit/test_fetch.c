@@ -320,7 +320,7 @@ START_TEST(fetch_rng_reads_no_buffer)
 	struct fakedrv *d;
 	uint8_t *mem;
 
-	ck_assert_int_eq(vmm_rng_create(&dev, NULL), 0);
+	ck_assert_int_eq(vmm_rng_create(&dev, NULL, NULL), 0);
 	d = fakedrv_create(dev);
 	ck_assert_int_eq(fakedrv_start(d, NULL), 0);
 	mem = fakedrv_alloc(d, 64);
