@@ -74,8 +74,8 @@ static int map(struct vmm_vhost_backend *b)
 	}
 	ret = vmm_mem_create_shared(&b->mem, shared, b->region_count, &err);
 	if (ret < 0) {
-		vmm_log(b->config.log, VMM_LOG_WARN, "%s: %s", vmm_carrier_id(b->carrier),
-			err.message);
+		vmm_log_guest(b->config.log, &b->limit, "%s: %s", vmm_carrier_id(b->carrier),
+			      err.message);
 		return ret;
 	}
 	return vmm_carrier_set_mem(b->carrier, b->mem);

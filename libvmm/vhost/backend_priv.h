@@ -25,6 +25,7 @@ struct vhost_ring {
 	unsigned index;
 	uint16_t size; /* 0: not set */
 	uint16_t base; /* where in the available ring it goes on */
+	bool is_lost;  /* no base says which requests are left; a new one is to come */
 	bool has_addr;
 	bool enabled; /* by SET_VRING_ENABLE */
 	bool running; /* the device is active with it */
@@ -44,26 +45,27 @@ struct vhost_region {
 struct vmm_vhost_backend {
 	struct vmm_vhost_backend_config config;
 	struct vmm_carrier *carrier;
-	unsigned queue_count;
+	struct vmm_log_limit limit;
 
 	/* Connection. */
 	int fd; /* -1: closed */
+	int why;
 	struct vmm_source *source;
 	struct vmm_source *timer;
 	uint64_t deadline_ns; /* for the rest of a message, and for a reply to be taken */
 	struct vhost_reader reader;
 	struct vhost_writer writer;
+	struct vmm_work closed;
 	int request_fd; /* SET_BACKEND_REQ_FD, -1: none */
 	bool owes;      /* the front end, something: the timer runs */
-	struct vmm_work closed;
-	int why;
 
 	/* What was negotiated. */
 	uint64_t features;
 	uint64_t protocol;
-	uint8_t status;
 
 	/* The device. */
+	unsigned queue_count;
+	uint8_t status;
 	struct vhost_ring rings[VMM_VIRTIO_QUEUES_MAX];
 	struct vmm_carrier_ring started[VMM_VIRTIO_QUEUES_MAX];
 	bool active;

@@ -103,7 +103,7 @@ void vmm_vhost_failed(void *ctx, const char *why)
 
 static void fail(struct vmm_vhost_backend *b, const char *why)
 {
-	vmm_log(b->config.log, VMM_LOG_WARN, "%s: %s", vmm_carrier_id(b->carrier), why);
+	vmm_log_guest(b->config.log, &b->limit, "%s: %s", vmm_carrier_id(b->carrier), why);
 	vmm_vhost_failed(b, why);
 }
 
@@ -288,7 +288,7 @@ void vmm_vhost_stop(struct vmm_vhost_backend *b)
 		if (ring->running && next[i] >= 0) {
 			ring->base = (uint16_t)next[i];
 		} else if (ring->running) {
-			/* Requests are lost if it goes on from anywhere. */
+			ring->is_lost = true;
 			fail(b, "a ring cannot be stopped at one index");
 		}
 		ring->running = false;
@@ -359,6 +359,7 @@ int vmm_vhost_set_base(struct vmm_vhost_backend *b, const struct vhost_user_vrin
 		return -EBUSY;
 	}
 	ring->base = (uint16_t)state->num;
+	ring->is_lost = false;
 	return 0;
 }
 
@@ -382,6 +383,9 @@ int vmm_vhost_get_base(struct vmm_vhost_backend *b, const struct vhost_user_vrin
 	}
 	if (ring->running) {
 		vmm_vhost_stop(b);
+	}
+	if (ring->is_lost) {
+		return -EBUSY;
 	}
 	drop_kick(ring);
 	/* With its last ring the device is as before the first one started. */
@@ -468,6 +472,7 @@ void vmm_vhost_rings_reset(struct vmm_vhost_backend *b)
 		drop_kick(ring);
 		ring->size = 0;
 		ring->base = 0;
+		ring->is_lost = false;
 		ring->has_addr = false;
 		ring->enabled = false;
 	}
