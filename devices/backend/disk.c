@@ -141,7 +141,7 @@ static bool can_punch(int fd, uint64_t capacity)
 	       errno != EOPNOTSUPP;
 }
 
-static int start_engine(struct file_disk *disk, enum vmm_disk_engine engine,
+static int start_engine(struct file_disk *disk, int fd, enum vmm_disk_engine engine,
 			const struct label *label, struct vmm_error *err)
 {
 	int ret;
@@ -149,7 +149,7 @@ static int start_engine(struct file_disk *disk, enum vmm_disk_engine engine,
 	if (engine == VMM_DISK_SYNC) {
 		return 0;
 	}
-	ret = vmm_disk_uring_create(disk);
+	ret = vmm_disk_uring_create(disk, fd);
 	if (ret == 0) {
 		disk->base.ops = &vmm_disk_uring_ops;
 	} else if (engine == VMM_DISK_URING) {
@@ -189,7 +189,7 @@ static int fill(struct file_disk *disk, int fd, const struct label *label,
 		disk->zeroes = NULL;
 		return vmm_error_set(err, -ENOMEM, "%s: out of memory", label->text);
 	}
-	ret = start_engine(disk, config->engine, label, err);
+	ret = start_engine(disk, fd, config->engine, label, err);
 	/* Last, so that a descriptor that stays the caller's is not left locked. */
 	if (ret == 0 && !config->read_only) {
 		ret = lock_writer(fd, label, err);
@@ -271,6 +271,12 @@ int vmm_disk_open_fd(struct vmm_disk **out, int fd, const struct vmm_disk_config
 enum vmm_disk_engine vmm_disk_get_engine(const struct vmm_disk *disk)
 {
 	return disk->ops == &vmm_disk_uring_ops ? VMM_DISK_URING : VMM_DISK_SYNC;
+}
+
+bool vmm_disk_is_restricted(const struct vmm_disk *disk)
+{
+	return vmm_disk_get_engine(disk) == VMM_DISK_URING &&
+	       vmm_disk_uring_is_restricted((const struct file_disk *)disk);
 }
 
 void vmm_disk_destroy(struct vmm_disk *disk)

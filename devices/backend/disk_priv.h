@@ -35,7 +35,7 @@ struct disk_list {
 	struct vmm_disk_request *tail;
 };
 
-struct uring;
+struct vmm_uring;
 
 struct file_disk {
 	struct vmm_disk base;
@@ -55,7 +55,7 @@ struct file_disk {
 	struct disk_list pending;
 
 	/* io_uring only */
-	struct uring *ring;
+	struct vmm_uring *ring;
 	struct vmm_source *source;
 	struct disk_list sync_waiting; /* only one fdatasync runs at a time: see disk_uring.c */
 	bool sync_running;
@@ -78,8 +78,9 @@ bool vmm_disk_advance(struct file_disk *disk, struct vmm_disk_request *req, int6
 extern const struct vmm_disk_ops vmm_disk_sync_ops;
 extern const struct vmm_disk_ops vmm_disk_uring_ops;
 
-/* Makes disk->ring. 0 or the negative errno of io_uring_setup, mmap, ... */
-int vmm_disk_uring_create(struct file_disk *disk);
+/* Makes disk->ring for fd. 0 or the negative errno of io_uring_setup, mmap, ... */
+int vmm_disk_uring_create(struct file_disk *disk, int fd);
+bool vmm_disk_uring_is_restricted(const struct file_disk *disk);
 /* Closes and frees what there is in disk, but the ring. */
 void vmm_disk_file_destroy(struct file_disk *disk);
 

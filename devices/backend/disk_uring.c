@@ -7,46 +7,16 @@
  * Only one fdatasync is in the kernel at a time. Of two at once, the one that came second could
  * return success (Linux reports lost pages once for each descriptor) and be seen before the other's
  * failure.
- *
- * The two ring indices that the kernel writes are read with acquire, the two that we write are
- * stored with release; they pair with the kernel's own (io_uring(7)).
  */
 #include "backend/disk_priv.h"
+#include "backend/uring.h"
 
 #include <errno.h>
-#include <linux/io_uring.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 #define DEPTH 128
-/* What the code below relies on; all of it is there since Linux 5.6. */
-#define FEATURES                                                                    \
-	(IORING_FEAT_SINGLE_MMAP | IORING_FEAT_NODROP | IORING_FEAT_SUBMIT_STABLE | \
-	 IORING_FEAT_RW_CUR_POS)
 /* Rounds of submit and reap in one turn: what the page cache answers at once needs no wake-up. */
 #define TURN_ROUNDS 4
-
-struct uring {
-	int fd;
-	void *rings;
-	size_t rings_len;
-	struct io_uring_sqe *sqes;
-	size_t sqes_len;
-
-	unsigned *sq_head;
-	unsigned *sq_tail;
-	unsigned sq_mask;
-	unsigned sq_entries;
-	unsigned *cq_head;
-	unsigned *cq_tail;
-	unsigned cq_mask;
-	const struct io_uring_cqe *cqes;
-
-	unsigned in_flight; /* entries queued whose result was not taken; at most sq_entries */
-};
 
 /* What an entry belongs to. */
 static struct vmm_disk_request *owner(uint64_t user_data)
@@ -58,101 +28,26 @@ static struct vmm_disk_request *owner(uint64_t user_data)
 	return req;
 }
 
-static void *at(void *base, uint32_t offset)
+int vmm_disk_uring_create(struct file_disk *disk, int fd)
 {
-	return (char *)base + offset;
+	static const uint8_t ops[] = {
+		IORING_OP_READV,
+		IORING_OP_WRITEV,
+		IORING_OP_FALLOCATE,
+		IORING_OP_FSYNC,
+	};
+
+	/* A read-only disk is read and nothing else. */
+	return vmm_uring_create(&disk->ring, fd, DEPTH, ops, disk->base.read_only ? 1 : 4);
 }
 
-static int enter(const struct uring *ring, unsigned submit, unsigned wait)
+bool vmm_disk_uring_is_restricted(const struct file_disk *disk)
 {
-	long n = syscall(SYS_io_uring_enter, ring->fd, submit, wait,
-			 wait > 0 ? IORING_ENTER_GETEVENTS : 0u, NULL, 0);
-
-	return n < 0 ? -errno : (int)n;
+	return disk->ring && disk->ring->restricted;
 }
 
-static void ring_destroy(struct uring *ring)
+static void fill_sqe(struct io_uring_sqe *sqe, const struct disk_step *step)
 {
-	if (ring->sqes) {
-		(void)munmap(ring->sqes, ring->sqes_len);
-	}
-	if (ring->rings) {
-		(void)munmap(ring->rings, ring->rings_len);
-	}
-	if (ring->fd >= 0) {
-		(void)close(ring->fd);
-	}
-	free(ring);
-}
-
-static void *map(const struct uring *ring, size_t len, off_t offset)
-{
-	void *p = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, ring->fd,
-		       offset);
-
-	return p == MAP_FAILED ? NULL : p;
-}
-
-static int map_rings(struct uring *ring, const struct io_uring_params *p)
-{
-	size_t sq_len = p->sq_off.array + p->sq_entries * sizeof(uint32_t);
-	size_t cq_len = p->cq_off.cqes + p->cq_entries * sizeof(struct io_uring_cqe);
-	unsigned *array;
-
-	ring->rings_len = sq_len > cq_len ? sq_len : cq_len;
-	ring->rings = map(ring, ring->rings_len, IORING_OFF_SQ_RING);
-	if (!ring->rings) {
-		return -errno;
-	}
-	ring->sqes_len = p->sq_entries * sizeof(*ring->sqes);
-	ring->sqes = map(ring, ring->sqes_len, (off_t)IORING_OFF_SQES);
-	if (!ring->sqes) {
-		return -errno;
-	}
-	ring->sq_head = at(ring->rings, p->sq_off.head);
-	ring->sq_tail = at(ring->rings, p->sq_off.tail);
-	ring->sq_mask = *(unsigned *)at(ring->rings, p->sq_off.ring_mask);
-	ring->sq_entries = p->sq_entries;
-	ring->cq_head = at(ring->rings, p->cq_off.head);
-	ring->cq_tail = at(ring->rings, p->cq_off.tail);
-	ring->cq_mask = *(unsigned *)at(ring->rings, p->cq_off.ring_mask);
-	ring->cqes = at(ring->rings, p->cq_off.cqes);
-	array = at(ring->rings, p->sq_off.array);
-	for (unsigned i = 0; i < p->sq_entries; i++) {
-		array[i] = i;
-	}
-	return 0;
-}
-
-int vmm_disk_uring_create(struct file_disk *disk)
-{
-	struct io_uring_params params = {0};
-	struct uring *ring = calloc(1, sizeof(*ring));
-	int ret;
-
-	if (!ring) {
-		return -ENOMEM;
-	}
-	ring->fd = (int)syscall(SYS_io_uring_setup, DEPTH, &params);
-	ret = ring->fd < 0 ? -errno : 0;
-	if (ret == 0 && (params.features & FEATURES) != FEATURES) {
-		ret = -ENOSYS;
-	}
-	if (ret == 0) {
-		ret = map_rings(ring, &params);
-	}
-	if (ret < 0) {
-		ring_destroy(ring);
-		return ret;
-	}
-	disk->ring = ring;
-	return 0;
-}
-
-static void fill_sqe(struct io_uring_sqe *sqe, int fd, const struct disk_step *step)
-{
-	memset(sqe, 0, sizeof(*sqe));
-	sqe->fd = fd;
 	switch (step->call) {
 	case DISK_READV:
 	case DISK_WRITEV:
@@ -179,15 +74,12 @@ static void fill_sqe(struct io_uring_sqe *sqe, int fd, const struct disk_step *s
 static void queue(struct file_disk *disk, struct vmm_disk_request *req,
 		  const struct disk_step *step)
 {
-	struct uring *ring = disk->ring;
+	struct io_uring_sqe *sqe = vmm_uring_next(disk->ring);
 	void *who = req;
-	unsigned tail = *ring->sq_tail;
-	struct io_uring_sqe *sqe = &ring->sqes[tail & ring->sq_mask];
 
-	fill_sqe(sqe, disk->fd, step);
+	fill_sqe(sqe, step);
 	memcpy(&sqe->user_data, &who, sizeof(who));
-	__atomic_store_n(ring->sq_tail, tail + 1, __ATOMIC_RELEASE);
-	ring->in_flight++;
+	vmm_uring_queue(disk->ring);
 }
 
 /* Turns pending requests into ring entries; returns the bytes they will move. */
@@ -237,7 +129,7 @@ static void took(struct file_disk *disk, struct vmm_disk_request *req, int resul
 /* The kernel takes no entries (out of memory, say): fail those it left, or none would ever end. */
 static void take_back(struct file_disk *disk, int error)
 {
-	struct uring *ring = disk->ring;
+	struct vmm_uring *ring = disk->ring;
 	unsigned head = __atomic_load_n(ring->sq_head, __ATOMIC_ACQUIRE);
 	unsigned tail = *ring->sq_tail;
 
@@ -247,15 +139,10 @@ static void take_back(struct file_disk *disk, int error)
 	}
 }
 
-static unsigned unsubmitted(const struct uring *ring)
-{
-	return *ring->sq_tail - __atomic_load_n(ring->sq_head, __ATOMIC_ACQUIRE);
-}
-
 static void submit_all(struct file_disk *disk)
 {
-	unsigned count = unsubmitted(disk->ring);
-	int ret = count > 0 ? enter(disk->ring, count, 0) : 0;
+	unsigned count = vmm_uring_unsubmitted(disk->ring);
+	int ret = count > 0 ? vmm_uring_enter(disk->ring, count, 0) : 0;
 
 	/* For these three there is a later: the turn is posted again. */
 	if (ret < 0 && ret != -EINTR && ret != -EAGAIN && ret != -EBUSY) {
@@ -266,7 +153,7 @@ static void submit_all(struct file_disk *disk)
 /* Takes the results that are in. */
 static unsigned reap(struct file_disk *disk)
 {
-	struct uring *ring = disk->ring;
+	struct vmm_uring *ring = disk->ring;
 	unsigned tail = __atomic_load_n(ring->cq_tail, __ATOMIC_ACQUIRE);
 	unsigned head = *ring->cq_head;
 	unsigned count = tail - head;
@@ -295,7 +182,7 @@ static void turn(struct file_disk *disk)
 		disk->base.batch(disk->base.batch_ctx);
 	}
 	/* When the ring is full its descriptor wakes us; otherwise nothing else would. */
-	if (unsubmitted(disk->ring) > 0 ||
+	if (vmm_uring_unsubmitted(disk->ring) > 0 ||
 	    (disk->pending.head && disk->ring->in_flight < disk->ring->sq_entries)) {
 		vmm_loop_post(disk->loop, &disk->more);
 	}
@@ -347,9 +234,9 @@ static void uring_commit(struct vmm_disk *base)
 }
 
 /* Drops entries the kernel has not taken and waits for those it has. */
-static void drain(struct uring *ring)
+static void drain(struct vmm_uring *ring)
 {
-	unsigned count = unsubmitted(ring);
+	unsigned count = vmm_uring_unsubmitted(ring);
 	unsigned tail;
 
 	__atomic_store_n(ring->sq_tail, *ring->sq_tail - count, __ATOMIC_RELEASE);
@@ -362,7 +249,7 @@ static void drain(struct uring *ring)
 			return;
 		}
 		/* Whatever it answers, guest memory must not be let go of before the end. */
-		(void)enter(ring, 0, 1);
+		(void)vmm_uring_enter(ring, 0, 1);
 	}
 }
 
@@ -384,7 +271,7 @@ static void uring_destroy(struct vmm_disk *base)
 {
 	struct file_disk *disk = (struct file_disk *)base;
 
-	ring_destroy(disk->ring);
+	vmm_uring_destroy(disk->ring);
 	vmm_disk_file_destroy(disk);
 }
 

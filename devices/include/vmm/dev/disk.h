@@ -144,6 +144,15 @@ int vmm_disk_open_fd(struct vmm_disk **out, int fd, const struct vmm_disk_config
 /* The engine at work in a disk made by the two functions above: SYNC or URING. */
 enum vmm_disk_engine vmm_disk_get_engine(const struct vmm_disk *disk);
 
+/*
+ * True when the disk has an io_uring that takes nothing but the operations it needs on its own
+ * file, and cannot be changed: a process with such a ring and io_uring_enter can do no more than
+ * one without. False for SYNC, which has no ring, and on Linux before 5.10, where a ring can do
+ * whatever the process could before its system calls were filtered. Which flags a ring is entered
+ * with is not restricted: IORING_ENTER_GETEVENTS or none are used.
+ */
+bool vmm_disk_is_restricted(const struct vmm_disk *disk);
+
 /* Destroys a disk of any implementation, which must not be attached. NULL is a no-op. */
 void vmm_disk_destroy(struct vmm_disk *disk);
 
