@@ -10,7 +10,11 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
+
+#define LOCK_TRIES    50
+#define LOCK_PAUSE_NS 10000000
 
 /* What the user knows the disk by: "disk '/x/root.img'" or "disk descriptor 7". */
 struct label {
@@ -112,15 +116,31 @@ static int check_access(int fd, const struct label *label, bool read_only, struc
 	return 0;
 }
 
+/*
+ * Linux takes an io_uring apart some time after the process that had it was killed, tens of
+ * milliseconds as a rule, and the file and its lock stay in use until then.
+ */
+static int lock_patiently(int fd)
+{
+	const struct timespec pause = {.tv_nsec = LOCK_PAUSE_NS};
+	struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+
+	for (unsigned tries = 1; fcntl(fd, F_OFD_SETLK, &lock) != 0; tries++) {
+		if ((errno != EAGAIN && errno != EACCES) || tries == LOCK_TRIES) {
+			return -errno;
+		}
+		(void)nanosleep(&pause, NULL);
+	}
+	return 0;
+}
+
 static int lock_writer(int fd, const struct label *label, struct vmm_error *err)
 {
-	struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
-	int ret;
+	int ret = lock_patiently(fd);
 
-	if (fcntl(fd, F_OFD_SETLK, &lock) == 0) {
+	if (ret == 0) {
 		return 0;
 	}
-	ret = -errno;
 	if (ret == -EAGAIN || ret == -EACCES) {
 		return vmm_error_set(err, -EBUSY,
 				     "%s: another VM or program has it locked for writing; stop "

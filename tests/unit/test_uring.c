@@ -2,10 +2,12 @@
 /* A ring that is restricted to a file and a few operations takes nothing else. */
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "../../devices/backend/uring.h"
@@ -199,6 +201,28 @@ START_TEST(uring_of_a_disk_is_restricted)
 }
 END_TEST
 
-SUITE_MAIN("uring", uring_does_what_it_was_made_for, uring_refuses_every_other_operation,
+/* The lock of a process that was killed outlives it for a moment. */
+START_TEST(uring_of_a_killed_process_does_not_keep_the_disk)
+{
+	struct place p;
+
+	set_up(&p);
+	for (unsigned i = 0; i < 5; i++) {
+		pid_t pid = fork();
+
+		ck_assert_int_ge(pid, 0);
+		if (pid == 0) {
+			(void)must_open(p.image, VMM_DISK_AUTO, false);
+			(void)raise(SIGKILL);
+		}
+		ck_assert_int_eq(waitpid(pid, NULL, 0), pid);
+		vmm_disk_destroy(must_open(p.image, VMM_DISK_SYNC, false));
+	}
+	tear_down(&p);
+}
+END_TEST
+
+SUITE_MAIN("uring", uring_of_a_killed_process_does_not_keep_the_disk,
+	   uring_does_what_it_was_made_for, uring_refuses_every_other_operation,
 	   uring_refuses_every_other_file, uring_cannot_be_changed_any_more,
 	   uring_that_cannot_be_made_leaves_nothing, uring_of_a_disk_is_restricted)

@@ -128,7 +128,8 @@ struct vmm_disk_config {
  * until it is destroyed; a read-only one takes no lock. On failure *out is NULL and err says why in
  * words.
  * Errors: errno of open; -EISDIR; -EINVAL (neither a regular file nor a block device, or smaller
- * than a sector); -EBUSY (another writer); -ENOMEM; VMM_DISK_URING: errno of io_uring_setup.
+ * than a sector); -EBUSY (another writer, still there after half a second); -ENOMEM;
+ * VMM_DISK_URING: errno of io_uring_setup.
  */
 int vmm_disk_open(struct vmm_disk **out, const char *path, const struct vmm_disk_config *config,
 		  struct vmm_error *err);
