@@ -75,6 +75,9 @@ bool vmm_disk_plan(struct file_disk *disk, struct vmm_disk_request *req, struct 
  */
 bool vmm_disk_advance(struct file_disk *disk, struct vmm_disk_request *req, int64_t result);
 
+/* One step as a system call on this thread; its result as for vmm_disk_advance. */
+int64_t vmm_disk_carry_out(int fd, const struct disk_step *step);
+
 extern const struct vmm_disk_ops vmm_disk_sync_ops;
 extern const struct vmm_disk_ops vmm_disk_uring_ops;
 

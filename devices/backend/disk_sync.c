@@ -15,7 +15,7 @@
 /* Steps in one turn, however small. */
 #define TURN_STEPS 256
 
-static int64_t call(int fd, const struct disk_step *step)
+int64_t vmm_disk_carry_out(int fd, const struct disk_step *step)
 {
 	ssize_t n;
 
@@ -50,7 +50,7 @@ static void turn(struct file_disk *disk)
 		}
 		if (vmm_disk_plan(disk, req, &step)) {
 			bytes += step.len;
-			if (!vmm_disk_advance(disk, req, call(disk->fd, &step))) {
+			if (!vmm_disk_advance(disk, req, vmm_disk_carry_out(disk->fd, &step))) {
 				vmm_disk_list_unpop(&disk->pending, req);
 				continue;
 			}

@@ -107,11 +107,25 @@ static uint64_t fill(struct file_disk *disk, uint64_t budget)
 	return bytes;
 }
 
-static void took(struct file_disk *disk, struct vmm_disk_request *req, int result)
+/*
+ * What cannot be done at once the kernel gives to a thread of its own. Where the process may have
+ * no more threads (RLIMIT_NPROC) it cancels the entry instead, and this thread has to do it.
+ */
+static int64_t make_up_for(struct file_disk *disk, struct vmm_disk_request *req)
+{
+	struct disk_step step;
+
+	return vmm_disk_plan(disk, req, &step) ? vmm_disk_carry_out(disk->fd, &step) : -ECANCELED;
+}
+
+static void took(struct file_disk *disk, struct vmm_disk_request *req, int64_t result)
 {
 	struct vmm_disk_request *waiting;
 
 	disk->ring->in_flight--;
+	if (result == -ECANCELED) {
+		result = make_up_for(disk, req);
+	}
 	if (req->call == DISK_SYNC) {
 		disk->sync_running = false;
 		waiting = vmm_disk_list_pop(&disk->sync_waiting);

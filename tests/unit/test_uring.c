@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
@@ -222,7 +223,55 @@ START_TEST(uring_of_a_killed_process_does_not_keep_the_disk)
 }
 END_TEST
 
-SUITE_MAIN("uring", uring_of_a_killed_process_does_not_keep_the_disk,
-	   uring_does_what_it_was_made_for, uring_refuses_every_other_operation,
-	   uring_refuses_every_other_file, uring_cannot_be_changed_any_more,
-	   uring_that_cannot_be_made_leaves_nothing, uring_of_a_disk_is_restricted)
+/* In the process without rights: 0, or the line where it went wrong. */
+static int work_without_threads(struct vmm_disk *disk)
+{
+	static uint8_t bytes[8192];
+	struct rlimit none = {0, 0};
+	struct place p = {0};
+
+	if (setresgid(65534, 65534, 65534) != 0 || setresuid(65534, 65534, 65534) != 0 ||
+	    setrlimit(RLIMIT_NPROC, &none) != 0 || vmm_loop_create(&p.loop) != 0 ||
+	    disk->ops->attach(disk, p.loop) != 0) {
+		return __LINE__;
+	}
+	memset(bytes, 0x77, sizeof(bytes));
+	if (io(&p, disk, VMM_DISK_WRITE, 0, 4096, bytes, sizeof(bytes)) != 0 ||
+	    io(&p, disk, VMM_DISK_FLUSH, 0, 0, NULL, 0) != 0 ||
+	    io(&p, disk, VMM_DISK_WRITE_ZEROES, 0, 4096, NULL, 4096) != 0 ||
+	    io(&p, disk, VMM_DISK_READ, 0, 4096, bytes, sizeof(bytes)) != 0) {
+		return __LINE__;
+	}
+	return bytes[0] == 0 && bytes[4095] == 0 && bytes[4096] == 0x77 ? 0 : __LINE__;
+}
+
+START_TEST(uring_without_threads_of_the_kernel_still_works)
+{
+	struct vmm_disk *disk;
+	struct place p;
+	int status;
+	pid_t pid;
+
+	if (geteuid() != 0) {
+		return; /* only root can become somebody whose threads are limited */
+	}
+	set_up(&p);
+	disk = must_open(p.image, VMM_DISK_AUTO, false);
+	pid = fork();
+	ck_assert_int_ge(pid, 0);
+	if (pid == 0) {
+		_exit(work_without_threads(disk) & 0xff);
+	}
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	ck_assert(WIFEXITED(status));
+	ck_assert_int_eq(WEXITSTATUS(status), 0);
+	vmm_disk_destroy(disk);
+	tear_down(&p);
+}
+END_TEST
+
+SUITE_MAIN("uring", uring_without_threads_of_the_kernel_still_works,
+	   uring_of_a_killed_process_does_not_keep_the_disk, uring_does_what_it_was_made_for,
+	   uring_refuses_every_other_operation, uring_refuses_every_other_file,
+	   uring_cannot_be_changed_any_more, uring_that_cannot_be_made_leaves_nothing,
+	   uring_of_a_disk_is_restricted)
