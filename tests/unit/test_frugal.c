@@ -2,17 +2,20 @@
 /*
  * What a device does once it has started: activation, work and reset, again and again, without
  * allocating, mapping, freeing or opening anything. A process that serves one may then be denied
- * all of it.
+ * all of it, and is: the last time under the filter of its kind.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <vmm/dev/console.h>
 #include <vmm/dev/rng.h>
 #include <vmm/dev/serial.h>
+#include <vmm/jail.h>
 
 #include "faultinj.h"
 #include "fdcount.h"
@@ -24,11 +27,41 @@
 /* The work of one cycle; watched, so SUITE_REQUIRE and no ck_assert in it. */
 typedef void (*work_fn)(struct fakedrv *drv, void *ctx);
 
+static void cycle(struct fakedrv *drv, work_fn work, void *ctx)
+{
+	SUITE_REQUIRE(fakedrv_driver_ok(drv) == 0);
+	work(drv, ctx);
+	vmm_carrier_set_status(fakedrv_carrier(drv), 0);
+	fakedrv_run(drv);
+}
+
+/* In a process that dies by SIGSYS of any call that is not in the profile. */
+static void jailed_cycle(struct fakedrv *drv, const char *profile, work_fn work, void *ctx)
+{
+	int status;
+	pid_t pid;
+
+	fakedrv_reset(drv);
+	ck_assert_int_eq(fakedrv_prepare(drv, NULL), 0);
+	pid = fork();
+	ck_assert_int_ge(pid, 0);
+	if (pid == 0) {
+		if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
+		    vmm_jail_seal_thread(profile) != 0) {
+			_exit(1);
+		}
+		cycle(drv, work, ctx);
+		_exit(0);
+	}
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	ck_assert_msg(status == 0, "%s: status 0x%x", profile, (unsigned)status);
+}
+
 /*
  * Whatever there is to allocate may be allocated in the first cycle: sources that the loop has
- * never had before.
+ * never had before. profile may be NULL.
  */
-static void cycles(struct fakedrv *drv, work_fn work, void *ctx)
+static void cycles(struct fakedrv *drv, const char *profile, work_fn work, void *ctx)
 {
 	struct faultinj_watch w = {0};
 	unsigned fds = 0;
@@ -40,16 +73,16 @@ static void cycles(struct fakedrv *drv, work_fn work, void *ctx)
 		if (i > 0) {
 			faultinj_watch(&w);
 		}
-		SUITE_REQUIRE(fakedrv_driver_ok(drv) == 0);
-		work(drv, ctx);
-		vmm_carrier_set_status(fakedrv_carrier(drv), 0);
-		fakedrv_run(drv);
+		cycle(drv, work, ctx);
 		faultinj_unwatch();
 		ck_assert_msg(w.calls == 0, "cycle %u: %u calls, first %s", i, w.calls, w.first);
 		if (i > 0) {
 			ck_assert_uint_eq(fdcount(), fds);
 		}
 		fds = fdcount();
+	}
+	if (profile) {
+		jailed_cycle(drv, profile, work, ctx);
 	}
 }
 
@@ -89,7 +122,7 @@ START_TEST(frugal_rng)
 
 	ck_assert_int_eq(vmm_rng_create(&dev, _i == 0 ? NULL : &config, NULL), 0);
 	drv = fakedrv_create(dev);
-	cycles(drv, ask_for_bytes, fakedrv_alloc(drv, 16));
+	cycles(drv, _i == 0 ? NULL : "rng", ask_for_bytes, fakedrv_alloc(drv, 16));
 	fakedrv_destroy(drv);
 	ck_assert_int_eq(close(config.source_fd), 0);
 }
@@ -146,7 +179,7 @@ START_TEST(frugal_blk)
 	struct blkfix fix;
 
 	blkfix_start(&fix, _i == 0 ? VMM_DISK_SYNC : VMM_DISK_AUTO, false);
-	cycles(fix.drv, every_request, &fix);
+	cycles(fix.drv, _i == 0 ? "blk" : "blk-uring", every_request, &fix);
 	blkfix_finish(&fix);
 }
 END_TEST
@@ -202,7 +235,45 @@ START_TEST(frugal_net)
 	netfix_create(&n.fix, NULL);
 	n.mem = fakedrv_alloc(n.fix.drv, 4096);
 	netfix_frame(n.frame, NET_FRAME, false);
-	cycles(n.fix.drv, talk, &n);
+	/* A profile is for taps. */
+	cycles(n.fix.drv, NULL, talk, &n);
+	netfix_finish(&n.fix);
+}
+END_TEST
+
+/* Nobody is at the other end of the tap, which is not even up: what is sent is lost. */
+static void talk_to_nobody(struct fakedrv *drv, void *ctx)
+{
+	struct net_work *n = ctx;
+	struct fakedrv_buf out = FAKEDRV_OUT(n->mem, sizeof(n->frame));
+	struct fakedrv_buf in = FAKEDRV_IN(n->mem + 1024, 2048);
+
+	control(n, 0, 0, 0);
+	for (unsigned i = 0; i < 300; i++) {
+		request(drv, NET_TX, &out, 1);
+	}
+	SUITE_REQUIRE(fakedrv_add(drv, NET_RX, &in, 1) >= 0);
+	fakedrv_kick(drv, NET_RX);
+	(void)fakedrv_run_for(drv, 10, NULL);
+}
+
+START_TEST(frugal_net_on_a_tap)
+{
+	struct vmm_net_config config = {0};
+	struct vmm_virtio_device *dev;
+	struct net_work n = {0};
+
+	n.fix.peer = -1;
+	if (vmm_tap_open(&n.fix.tap, "frugal0", NULL) < 0) {
+		return; /* no right to, or no tun */
+	}
+	config.tap = n.fix.tap;
+	memcpy(config.mac, net_mac, sizeof(net_mac));
+	ck_assert_int_eq(vmm_net_create(&dev, &config, NULL), 0);
+	n.fix.drv = fakedrv_create(dev);
+	n.mem = fakedrv_alloc(n.fix.drv, 4096);
+	netfix_frame(n.mem, NET_FRAME, true);
+	cycles(n.fix.drv, "net", talk_to_nobody, &n);
 	netfix_finish(&n.fix);
 }
 END_TEST
@@ -250,7 +321,7 @@ static void run_console(struct console_work *c)
 	ck_assert_int_eq(vmm_console_create(&dev, &config, NULL), 0);
 	drv = fakedrv_create(dev);
 	c->mem = fakedrv_alloc(drv, 4096);
-	cycles(drv, chat, c);
+	cycles(drv, "console", chat, c);
 	fakedrv_destroy(drv);
 }
 
@@ -339,6 +410,7 @@ int main(void)
 		{frugal_rng, 2},
 		{frugal_blk, 2},
 		{frugal_net, 1},
+		{frugal_net_on_a_tap, 1},
 		{frugal_console_on_a_pty, 2},
 		{frugal_console_on_a_socket, 1},
 		{frugal_serial, 1},
