@@ -729,7 +729,7 @@ START_TEST(rng_is_served_as_over_pci)
 	struct vmm_virtio_device *dev;
 	struct fix f;
 
-	ck_assert_int_eq(vmm_rng_create(&dev, NULL), 0);
+	ck_assert_int_eq(vmm_rng_create(&dev, NULL, NULL), 0);
 	fix_init_with(&f, dev, false);
 	fix_start(&f, 1);
 	for (uint16_t i = 0; i < 200; i++) {
