@@ -89,8 +89,10 @@
 		ANY(close), ANY(exit_group)
 
 #define NET_RULES DEVICE_RULES, ANY(readv), ANY(writev), IOCTL(TUNSETOFFLOAD)
+/* Another program's socket instead of a tap. */
+#define NET_SOCKET_RULES DEVICE_RULES, ANY(readv), ANY(sendmsg)
 
-#define CONSOLE_RULES DEVICE_RULES, ANY(writev), IOCTL(TIOCGWINSZ)
+#define CONSOLE_RULES DEVICE_RULES, IOCTL(TIOCGWINSZ)
 
 #define BLK_RULES                                                      \
 	DEVICE_RULES, ANY(preadv), ANY(pwritev), ANY(fdatasync),       \
@@ -112,7 +114,6 @@
 /*
  * A thread that runs the guest. What it does between two runs: answers registers, tells the loop
  * thread (an eventfd), waits at the gate (a mutex and a condition), wakes up from the kick.
- * The spare one of the budget is poll, for MSI-X pending bits.
  */
 static const struct vmm_jail_rule vcpu[] = {IOCTL(KVM_RUN),
 					    ANY(write),
@@ -122,11 +123,6 @@ static const struct vmm_jail_rule vcpu[] = {IOCTL(KVM_RUN),
 					    ANY(read),
 					    ANY(rt_sigreturn),
 					    ANY(clock_gettime),
-#if defined(SYS_poll)
-					    ANY(poll),
-#else
-					    ANY(ppoll),
-#endif
 					    IOCTL(KVM_IRQFD),
 					    IOCTL(KVM_IOEVENTFD),
 					    IOCTL(KVM_SET_GSI_ROUTING),
@@ -158,6 +154,7 @@ static const struct vmm_jail_rule vm[] = {
 static const struct vmm_jail_rule rng[] = {DEVICE_RULES, SANITIZER_RULES};
 static const struct vmm_jail_rule console[] = {CONSOLE_RULES, SANITIZER_RULES};
 static const struct vmm_jail_rule net[] = {NET_RULES, SANITIZER_RULES};
+static const struct vmm_jail_rule net_socket[] = {NET_SOCKET_RULES, SANITIZER_RULES};
 static const struct vmm_jail_rule blk[] = {BLK_RULES, SANITIZER_RULES};
 static const struct vmm_jail_rule blk_uring[] = {BLK_RULES, ANY(io_uring_enter), SANITIZER_RULES};
 
@@ -177,6 +174,7 @@ static const struct vmm_jail_profile profiles[] = {
 	PROFILE("rng", rng),
 	PROFILE("console", console),
 	PROFILE("net", net),
+	PROFILE("net-socket", net_socket),
 	PROFILE("blk", blk),
 	PROFILE("blk-uring", blk_uring),
 	PROFILE("rng-served", rng_served),

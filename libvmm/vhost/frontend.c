@@ -27,6 +27,7 @@
 
 /* A back end whose configuration changes without end is asked for it so often. */
 #define CONFIG_PAUSE_NS UINT64_C(10000000)
+#define LEFT_OVERS_MAX  4096
 
 static struct frontend *from_base(struct vmm_virtio_device *dev)
 {
@@ -341,10 +342,16 @@ static struct frontend *new_frontend(const struct vmm_vhost_frontend_config *con
 	return fe;
 }
 
-/* What the back end before left in the channel is not the next one's. */
+/*
+ * What the back end before left in the channel is not the next one's. A socket holds a few hundred
+ * messages at most: whoever has more is still writing.
+ */
 static void empty_channel(struct frontend *fe)
 {
-	while (vmm_vhost_reader_step(&fe->requests, fe->request_fd) > 0) {
+	for (int i = 0; i < LEFT_OVERS_MAX; i++) {
+		if (vmm_vhost_reader_step(&fe->requests, fe->request_fd) <= 0) {
+			break;
+		}
 	}
 	vmm_vhost_reader_finish(&fe->requests);
 	(void)vmm_source_set_events(fe->request_source, VMM_LOOP_READABLE);
