@@ -422,6 +422,8 @@ static int set_kick(struct vmm_vhost_backend *b, struct vhost_ring *ring, int fd
 		ret = vmm_source_set_events(source, 0);
 	}
 	if (ret < 0) {
+		/* First the source: the front end has the same file open, so epoll keeps it. */
+		vmm_source_remove(source);
 		(void)close(fd);
 		return ret;
 	}
