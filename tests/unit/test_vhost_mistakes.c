@@ -43,16 +43,19 @@ static void teardown(void)
 	(void)close(theirs);
 }
 
-/* Sends a message and as many bytes as it says it has, with count descriptors. */
-static void say(uint32_t request, uint32_t flags, uint32_t size, unsigned count)
+/* Sends bytes with count descriptors. */
+static void say_bytes(const void *from, size_t len, unsigned count)
 {
 	union {
 		uint8_t bytes[CMSG_SPACE(FDS_SENT * sizeof(int))];
 		struct cmsghdr align;
 	} control = {0};
-	struct vhost_user_header h = {.request = request, .flags = flags, .size = size};
-	struct iovec iov[] = {{&h, sizeof(h)}, {bytes, size < 70000 ? size : 70000}};
-	struct msghdr m = {.msg_iov = iov, .msg_iovlen = 2};
+	union {
+		const void *in;
+		void *out;
+	} base = {from};
+	struct iovec iov = {base.out, len};
+	struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1};
 	int fds[FDS_SENT];
 
 	for (unsigned i = 0; i < count; i++) {
@@ -70,6 +73,15 @@ static void say(uint32_t request, uint32_t flags, uint32_t size, unsigned count)
 	for (unsigned i = 0; i < count; i++) {
 		(void)close(fds[i]);
 	}
+}
+
+/* Sends a message and as many bytes as it says it has, with count descriptors. */
+static void say(uint32_t request, uint32_t flags, uint32_t size, unsigned count)
+{
+	struct vhost_user_header h = {.request = request, .flags = flags, .size = size};
+
+	memcpy(bytes, &h, sizeof(h));
+	say_bytes(bytes, sizeof(h) + (size < 70000 ? size : 70000), count);
 }
 
 /* One message to a reader of that kind, on a connection of its own. */
@@ -183,6 +195,30 @@ START_TEST(vhost_descriptors_of_the_message_before_are_closed)
 }
 END_TEST
 
+/* The number of descriptors is looked at with the header: later ones would be nobody's. */
+START_TEST(vhost_descriptors_behind_the_first_byte_are_refused)
+{
+	struct vhost_user_header h = {VHOST_USER_SET_VRING_CALL, VHOST_USER_VERSION, 8};
+	uint8_t message[sizeof(h) + 8] = {0};
+
+	memcpy(message, &h, sizeof(h));
+	for (size_t first = 1; first < sizeof(message); first++) {
+		unsigned before;
+
+		setup();
+		before = fdcount();
+		reader->channel = VHOST_CHANNEL_MAIN;
+		say_bytes(message, first, 0);
+		ck_assert_int_eq(vmm_vhost_reader_step(reader, ours), 0);
+		say_bytes(message + first, sizeof(message) - first, 1);
+		ck_assert_int_eq(vmm_vhost_reader_step(reader, ours), -EPROTO);
+		ck_assert_uint_eq(fdcount(), before);
+		teardown();
+	}
+}
+END_TEST
+
 SUITE_MAIN("vhost_mistakes", vhost_message_of_any_length_stays_in_its_structure,
 	   vhost_descriptors_nobody_asked_for_are_closed,
-	   vhost_descriptors_of_the_message_before_are_closed)
+	   vhost_descriptors_of_the_message_before_are_closed,
+	   vhost_descriptors_behind_the_first_byte_are_refused)
