@@ -299,6 +299,13 @@ bool vmm_disk_is_restricted(const struct vmm_disk *disk)
 	       vmm_disk_uring_is_restricted((const struct file_disk *)disk);
 }
 
+int vmm_disk_ring_fd(const struct vmm_disk *disk)
+{
+	return vmm_disk_get_engine(disk) == VMM_DISK_URING
+		       ? vmm_disk_uring_fd((const struct file_disk *)disk)
+		       : -1;
+}
+
 void vmm_disk_destroy(struct vmm_disk *disk)
 {
 	if (disk) {

@@ -84,6 +84,7 @@ extern const struct vmm_disk_ops vmm_disk_uring_ops;
 /* Makes disk->ring for fd. 0 or the negative errno of io_uring_setup, mmap, ... */
 int vmm_disk_uring_create(struct file_disk *disk, int fd);
 bool vmm_disk_uring_is_restricted(const struct file_disk *disk);
+int vmm_disk_uring_fd(const struct file_disk *disk);
 /* Closes and frees what there is in disk, but the ring. */
 void vmm_disk_file_destroy(struct file_disk *disk);
 

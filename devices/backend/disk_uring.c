@@ -41,6 +41,11 @@ int vmm_disk_uring_create(struct file_disk *disk, int fd)
 	return vmm_uring_create(&disk->ring, fd, DEPTH, ops, disk->base.read_only ? 1 : 4);
 }
 
+int vmm_disk_uring_fd(const struct file_disk *disk)
+{
+	return disk->ring->fd;
+}
+
 bool vmm_disk_uring_is_restricted(const struct file_disk *disk)
 {
 	return disk->ring && disk->ring->restricted;

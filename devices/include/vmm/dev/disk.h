@@ -154,6 +154,12 @@ enum vmm_disk_engine vmm_disk_get_engine(const struct vmm_disk *disk);
  */
 bool vmm_disk_is_restricted(const struct vmm_disk *disk);
 
+/*
+ * The descriptor of a disk's io_uring, owned by the disk, for a process that closes all others; -1:
+ * it has none.
+ */
+int vmm_disk_ring_fd(const struct vmm_disk *disk);
+
 /* Destroys a disk of any implementation, which must not be attached. NULL is a no-op. */
 void vmm_disk_destroy(struct vmm_disk *disk);
 
