@@ -57,9 +57,10 @@ static void write_one(void *ctx, const char *name, uint64_t value)
 
 void counters_write(void *page, struct vmm_virtio_device *dev)
 {
-	struct cursor c = {.next = page, .last = (struct record *)page + RECORDS - 1};
+	struct cursor c = {.next = page};
 
 	if (page && dev->ops->counters) {
+		c.last = c.next + RECORDS - 1;
 		dev->ops->counters(dev, write_one, &c);
 	}
 }

@@ -42,7 +42,7 @@ static int parse_mac(const char *text, uint8_t mac[6], struct vmm_error *err)
 {
 	bool good = text && strlen(text) == MAC_LEN;
 
-	for (int i = 0; good && i < 6; i++) {
+	for (size_t i = 0; good && i < 6; i++) {
 		const char *at = text + 3 * i;
 
 		good = hex(at[0]) >= 0 && hex(at[1]) >= 0 && at[2] == (i < 5 ? ':' : '\0');

@@ -132,7 +132,7 @@ static int spawn(struct outer *o, char *self, struct vmm_error *err)
 	struct vmm_process_config config = {
 		.program = "/proc/self/exe", .argv = c.argv, .fds = c.fds};
 	uint64_t uid;
-	uint64_t gid;
+	uint64_t gid = NOBODY;
 	int ret = program_number(o->p, "uid", 1, ID_MAX, NOBODY, &uid, err);
 
 	if (ret == 0) {
