@@ -232,6 +232,17 @@ static void run_guest(struct vcpu *v)
 	}
 }
 
+/*
+ * The first KVM_RUN of a VM makes a thread of the kernel's (x86: the one that recovers huge pages),
+ * which the limits of a jail would refuse, with EAGAIN for ever. It comes before immediate_exit is
+ * looked at, so no instruction is carried out.
+ */
+static void first_run(struct vcpu *v)
+{
+	__atomic_store_n(&v->run->immediate_exit, 1, __ATOMIC_RELAXED);
+	(void)ioctl(v->fd, KVM_RUN, 0);
+}
+
 /* A thread that cannot get ready stands at the gate all the same, until start_threads has seen it.
  */
 static void get_ready(struct vcpu *v)
@@ -242,6 +253,7 @@ static void get_ready(struct vcpu *v)
 
 	(void)snprintf(name, sizeof(name), "vcpu%u", v->index);
 	(void)pthread_setname_np(pthread_self(), name);
+	first_run(v);
 	if (kvm->config.on_thread) {
 		ret = kvm->config.on_thread(kvm->config.ctx, v->index);
 	}
