@@ -73,9 +73,12 @@ static void lose(struct frontend *fe, int why)
 static void on_connection(void *ctx, int fd, uint32_t events)
 {
 	char byte;
+	struct iovec iov = {.iov_base = &byte, .iov_len = 1};
+	struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
 
 	(void)events;
-	lose(ctx, recv(fd, &byte, 1, MSG_DONTWAIT) == 1 ? -EPROTO : -ECONNRESET);
+	/* recvmsg, because that is among the calls of a jailed process. */
+	lose(ctx, recvmsg(fd, &msg, MSG_DONTWAIT) == 1 ? -EPROTO : -ECONNRESET);
 }
 
 /* ---- what the back end says by itself ---- */
