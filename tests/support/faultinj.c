@@ -144,6 +144,13 @@ WRAP(int, inotify_init1, (int flags), (flags), -1, EMFILE)
 WRAP(int, posix_openpt, (int flags), (flags), -1, ENOSPC)
 WRAP64(ssize_t, pwrite, (int fd, const void *buf, size_t len, off_t offset), (fd, buf, len, offset),
        -1, ENOSPC)
+WRAP(int, mount,
+     (const char *source, const char *target, const char *type, unsigned long flags,
+      const void *data),
+     (source, target, type, flags, data), -1, EPERM)
+WRAP(int, umount2, (const char *target, int flags), (target, flags), -1, EINVAL)
+WRAP(int, unshare, (int flags), (flags), -1, ENOSPC)
+WRAP(pid_t, fork, (void), (), -1, EAGAIN)
 WRAP(int, pthread_create,
      (pthread_t * thread, const pthread_attr_t *attr, void *(*start)(void *), void *arg),
      (thread, attr, start, arg), EAGAIN, EAGAIN)
@@ -212,6 +219,21 @@ int __wrap_openat64(int dir, const char *path, int flags, ...)
 	mode = va_arg(ap, unsigned);
 	va_end(ap);
 	return must_fail("openat", EMFILE) ? -1 : __real_openat64(dir, path, flags, mode);
+}
+
+int __real_prctl(int option, ...);
+int __wrap_prctl(int option, ...);
+int __wrap_prctl(int option, ...)
+{
+	unsigned long a[4];
+	va_list ap;
+
+	va_start(ap, option);
+	for (int i = 0; i < 4; i++) {
+		a[i] = va_arg(ap, unsigned long);
+	}
+	va_end(ap);
+	return must_fail("prctl", EINVAL) ? -1 : __real_prctl(option, a[0], a[1], a[2], a[3]);
 }
 
 /* System calls without a function in libc (io_uring). */
