@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What somebody would try who runs code of his own in a device's process. Each returns true when it
- * got what it must not get. libc is used as far as it has a function; what is not reached for lack
- * of a number (SYS_...) in old headers is left out by nobody: all numbers are older than those
- * headers.
+ * What somebody would try who runs code of their own in a jailed process. Each returns true when it
+ * got what it must not get.
  */
 #include "probe.h"
 
@@ -264,6 +262,11 @@ static bool signal_sibling(const struct outside *o)
 static bool signal_launcher(const struct outside *o)
 {
 	return kill(o->launcher, SIGCONT) == 0;
+}
+
+static bool signal_thread_of_launcher(const struct outside *o)
+{
+	return syscall(SYS_tkill, o->launcher, SIGCONT) == 0;
 }
 
 static bool signal_everybody(const struct outside *o)
@@ -582,6 +585,7 @@ const struct attempt attempts[] = {
 	{"trace the launcher", trace_launcher, PID, false},
 	{"signal a sibling", signal_sibling, PID, false},
 	{"signal the launcher", signal_launcher, PID, false},
+	{"signal a thread of the launcher", signal_thread_of_launcher, PID, true},
 	{"signal everybody", signal_everybody, PID, false},
 	{"signal a sibling by its pidfd", signal_by_pidfd, PID, false},
 	{"have the launcher signalled", signal_by_owner, PID, false},
