@@ -157,12 +157,15 @@ static void judge(const char *profile, const struct attempted *a, struct verdict
 	}
 }
 
-/* Only where all layers are there do they have to hold without the filter. */
+/*
+ * Only where all layers are there do they have to hold without the filter. A user namespace is not
+ * one of them: where root gets none, nobody else can make one either.
+ */
 static bool complete(const struct vmm_jail_level *l)
 {
-	return l->user_ns && l->pid_ns && l->mount_ns && l->net_ns && l->ipc_ns && l->uts_ns &&
-	       l->cgroup_ns && l->empty_root && l->uid_changed && l->no_caps && l->no_bounding &&
-	       l->mdwe && l->landlock_abi >= 6;
+	return l->pid_ns && l->mount_ns && l->net_ns && l->ipc_ns && l->uts_ns && l->cgroup_ns &&
+	       l->empty_root && l->uid_changed && l->no_caps && l->no_bounding && l->mdwe &&
+	       l->landlock_abi >= 6;
 }
 
 #define WORDS 7

@@ -93,6 +93,22 @@ static int inside(int argc, char **argv)
 	inside_hang(argv[2]);
 }
 
+static int command(const char *name)
+{
+	static const struct {
+		const char *name;
+		int (*run)(void);
+	} commands[] = {{"sweep", sweep}, {"escape", escape}, {"timing", timing}, {"hang", hang}};
+
+	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
+		if (strcmp(commands[i].name, name) == 0) {
+			return commands[i].run();
+		}
+	}
+	(void)fprintf(stderr, "usage: jailprobe [limited root|user] sweep|escape|timing|hang\n");
+	return PROBE_USAGE;
+}
+
 int main(int argc, char **argv)
 {
 	if (argc >= 4 && strcmp(argv[1], "inside") == 0) {
@@ -102,18 +118,12 @@ int main(int argc, char **argv)
 	if (argc == 2 && strcmp(argv[1], "escaped") == 0) {
 		return 42;
 	}
-	if (argc == 2 && strcmp(argv[1], "sweep") == 0) {
-		return sweep();
+	if (argc == 4 && strcmp(argv[1], "limited") == 0) {
+		if (!limit_user_namespaces(strcmp(argv[2], "user") == 0)) {
+			printf("skipped: refusing user namespaces takes root and a user namespace\n");
+			return PROBE_SKIPPED;
+		}
+		return command(argv[3]);
 	}
-	if (argc == 2 && strcmp(argv[1], "escape") == 0) {
-		return escape();
-	}
-	if (argc == 2 && strcmp(argv[1], "timing") == 0) {
-		return timing();
-	}
-	if (argc == 2 && strcmp(argv[1], "hang") == 0) {
-		return hang();
-	}
-	(void)fprintf(stderr, "usage: jailprobe sweep|escape|timing|hang\n");
-	return PROBE_USAGE;
+	return argc == 2 ? command(argv[1]) : command("");
 }

@@ -12,10 +12,11 @@
 #include <vmm/jail.h>
 #include <vmm/process.h>
 
-/* Exit statuses. */
-#define PROBE_OK     0
-#define PROBE_FAILED 1
-#define PROBE_USAGE  2
+/* Exit statuses; ctest takes the last for "skipped". */
+#define PROBE_OK      0
+#define PROBE_FAILED  1
+#define PROBE_USAGE   2
+#define PROBE_SKIPPED 77
 
 /* Who is inside when the launcher is root. */
 #define PROBE_UID 54321u
@@ -76,6 +77,9 @@ int escape(void);
 int timing(void);
 /* Prints the id of a sealed process, for the audit, and ends it when there is no more input. */
 int hang(void);
+
+/* From here on user namespaces are refused. False where that cannot be played (root only). */
+bool limit_user_namespaces(bool as_user);
 
 /* An attempt to do what must not work. */
 struct attempt {

@@ -15,8 +15,8 @@ struct budget {
 };
 
 static const struct budget budgets[] = {
-	{"vcpu", 7}, {"vm", 18},  {"rng", 8},        {"console", 10},
-	{"net", 11}, {"blk", 14}, {"blk-uring", 17},
+	{"vcpu", 7}, {"vm", 18},         {"rng", 8},  {"console", 10},
+	{"net", 11}, {"net-socket", 11}, {"blk", 14}, {"blk-uring", 17},
 };
 
 static bool within_budgets(void)
