@@ -132,13 +132,8 @@ static const struct vmm_jail_rule vcpu[] = {IOCTL(KVM_RUN),
 static const struct vmm_jail_rule vm[] = {
 	ANY(epoll_pwait), ANY(read), ANY(write), FUTEX(FUTEX_WAIT_PRIVATE),
 	FUTEX(FUTEX_WAKE_PRIVATE), FUTEX(FUTEX_REQUEUE_PRIVATE), ANY(clock_gettime), ANY(epoll_ctl),
-	ANY(recvmsg), ANY(sendmsg), ANY(close),
-#if defined(SYS_poll)
-	ANY(poll),
-#else
-	ANY(ppoll),
-#endif
-	ANY(tkill), ANY(rt_sigprocmask), ANY(rt_sigreturn), ANY(exit_group),
+	ANY(recvmsg), ANY(sendmsg), ANY(close), ANY(ppoll), ANY(tkill), ANY(rt_sigprocmask),
+	ANY(rt_sigreturn), ANY(exit_group),
 	/* A guest's reset: memory reads as zero, the kernel is read again, vCPUs start over. */
 	ANY(pread64), ANY(fstat), FALLOCATE(FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE),
 	IOCTL(KVM_IRQFD), IOCTL(KVM_IOEVENTFD), IOCTL(KVM_SET_GSI_ROUTING), IOCTL(BLKGETSIZE64),

@@ -157,11 +157,18 @@ void vmm_loop_call(struct vmm_loop *loop, vmm_loop_work_fn fn, void *ctx)
 
 int vmm_loop_dispatch_posted(struct vmm_loop *loop, int timeout_ms)
 {
+	const struct timespec limit = {.tv_sec = timeout_ms / 1000,
+				       .tv_nsec = timeout_ms % 1000 * 1000000L};
 	struct pollfd pfd = {.fd = loop->wake_fd, .events = POLLIN};
 	int ran;
 
 	__atomic_store_n(&loop->thread, pthread_self(), __ATOMIC_RELEASE);
-	if (posted_count(loop) == 0 && poll(&pfd, 1, timeout_ms) < 0 && errno != EINTR) {
+	/*
+	 * Not poll: the kernel goes on with that one after SIGSTOP by restart_syscall, which no
+	 * jailed process may call.
+	 */
+	if (posted_count(loop) == 0 && ppoll(&pfd, 1, timeout_ms < 0 ? NULL : &limit, NULL) < 0 &&
+	    errno != EINTR) {
 		return -errno;
 	}
 	loop->depth++;

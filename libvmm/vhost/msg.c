@@ -16,8 +16,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#define NS_PER_MS UINT64_C(1000000)
-#define HEADER    sizeof(struct vhost_user_header)
+#define NS_PER_SECOND UINT64_C(1000000000)
+#define NS_PER_MS     UINT64_C(1000000)
+#define HEADER        sizeof(struct vhost_user_header)
 
 #define U64       sizeof(uint64_t)
 #define STATE     sizeof(struct vhost_user_vring_state)
@@ -326,8 +327,11 @@ static int wait_for(int fd, short events, uint64_t deadline)
 
 	for (;;) {
 		uint64_t at = now();
-		uint64_t left = at < deadline ? (deadline - at + NS_PER_MS - 1) / NS_PER_MS : 0;
-		int ret = poll(&pfd, 1, left < 60000 ? (int)left : 60000);
+		uint64_t left = at < deadline ? deadline - at : 0;
+		const struct timespec limit = {.tv_sec = (time_t)(left / NS_PER_SECOND),
+					       .tv_nsec = (long)(left % NS_PER_SECOND)};
+		/* Not poll, for the reason that is in vmm_loop_dispatch_posted. */
+		int ret = ppoll(&pfd, 1, &limit, NULL);
 
 		if (ret > 0) {
 			return 0;
