@@ -217,6 +217,7 @@ static int set_up(struct run *r, struct vm_config *config, struct vmm_error *err
 {
 	struct vm_manager_config manager_config = {
 		.log = &r->log.log,
+		.body = &vm_body_inprocess,
 		.tty_in = STDIN_FILENO,
 		.tty_out = STDOUT_FILENO,
 		.tty_filter = escape,

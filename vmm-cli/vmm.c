@@ -301,6 +301,7 @@ static int serve(struct vmm_process *p, struct vmm_error *err)
 	const struct vm_manager_config config = {
 		.loop = p->loop,
 		.log = &p->log.log,
+		.body = &vm_body_inprocess,
 		.events = &p->events,
 		.tty_in = STDIN_FILENO,
 		.tty_out = STDOUT_FILENO,

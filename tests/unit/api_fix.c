@@ -36,7 +36,12 @@ static void on_exit_of_vm(void *ctx, const struct vmm_exit *why)
 
 void set_up(void)
 {
-	struct vm_manager_config config = {.tty_in = -1, .tty_out = -1, .on_exit = on_exit_of_vm};
+	struct vm_manager_config config = {
+		.body = &vm_body_inprocess,
+		.tty_in = -1,
+		.tty_out = -1,
+		.on_exit = on_exit_of_vm,
+	};
 
 	memset(&stub, 0, sizeof(stub));
 	memset(&err, 0, sizeof(err));

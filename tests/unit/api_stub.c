@@ -4,7 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "api/machine.h"
+#include "vm/machine.h"
 
 struct vmm_vm {
 	enum vmm_vm_state state;

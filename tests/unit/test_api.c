@@ -36,6 +36,8 @@ static const struct row {
 	{"PUT", "vm.add-disk", "{\"path\":\"/e\"}", {404, 204, 500, 500, 500}},
 	{"PUT", "vm.add-net", "{\"tap\":\"t0\"}", {404, 204, 500, 500, 500}},
 	{"PUT", "vm.remove-device", "{\"id\":\"_disk0\"}", {404, 204, 500, 500, 500}},
+	{"GET", "vm.processes", NULL, {404, 200, 200, 200, 200}},
+	{"PUT", "vm.restart-device", "{\"id\":\"_disk0\"}", {404, 500, 500, 500, 500}},
 	{"PUT", "vm.nmi", NULL, {500, 500, 500, 500, 500}},
 	{"PUT", "vm.resize", "{}", {500, 500, 500, 500, 500}},
 	{"PUT", "vm.add-device", "{}", {500, 500, 500, 500, 500}},

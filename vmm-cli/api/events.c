@@ -38,21 +38,20 @@ void vm_events_finish(struct vm_events *events)
 	events->fd = -1;
 }
 
-void vm_events_emit(struct vm_events *events, const char *source, const char *event)
+/* Takes properties over, which may be NULL. */
+static void emit(struct vm_events *events, const char *source, const char *event,
+		 json_t *properties)
 {
-	uint64_t since;
+	uint64_t since = now_ns() - events->start_ns;
 	json_t *json;
 	char *text;
 	char *line;
 	size_t len;
 
-	if (!events || events->fd < 0) {
-		return;
-	}
-	since = now_ns() - events->start_ns;
-	json = json_pack("{s:{s:I,s:I},s:s,s:s,s:n}", "timestamp", "secs",
+	json = json_pack("{s:{s:I,s:I},s:s,s:s,s:o}", "timestamp", "secs",
 			 (json_int_t)(since / NS_PER_S), "nanos", (json_int_t)(since % NS_PER_S),
-			 "source", source, "event", event, "properties");
+			 "source", source, "event", event, "properties",
+			 properties ? properties : json_null());
 	text = json ? json_dumps(json, JSON_INDENT(2)) : NULL;
 	json_decref(json);
 	line = text ? realloc(text, strlen(text) + 2) : NULL;
@@ -66,4 +65,18 @@ void vm_events_emit(struct vm_events *events, const char *source, const char *ev
 	/* One write, so that an event is there whole or not at all. */
 	(void)!write(events->fd, line, len + 2);
 	free(line);
+}
+
+void vm_events_emit(struct vm_events *events, const char *source, const char *event)
+{
+	if (events && events->fd >= 0) {
+		emit(events, source, event, NULL);
+	}
+}
+
+void vm_events_emit_device(struct vm_events *events, const char *event, const char *id)
+{
+	if (events && events->fd >= 0) {
+		emit(events, "vm", event, json_pack("{s:s}", "id", id));
+	}
 }

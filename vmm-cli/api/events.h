@@ -20,5 +20,7 @@ void vm_events_finish(struct vm_events *events);
 
 /* Writes one event; it is lost when the reader is too slow. events may be NULL. */
 void vm_events_emit(struct vm_events *events, const char *source, const char *event);
+/* The same for what happens to a device of the VM. */
+void vm_events_emit_device(struct vm_events *events, const char *event, const char *id);
 
 #endif

@@ -6,15 +6,10 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "api/machine.h"
-
 struct vm_manager {
 	struct vm_manager_config config;
-	bool defined;
 	struct vm_config vm_config;
-	struct vm_backends backends;
-	bool console_is_tty;
-	struct vmm_vm *vm; /* NULL before boot and after shutdown */
+	struct vm_body *body; /* NULL: there is no VM */
 };
 
 static enum vm_result absent(struct vmm_error *err)
@@ -68,14 +63,11 @@ int vm_manager_create(struct vm_manager **out, const struct vm_manager_config *c
 
 static void forget(struct vm_manager *m)
 {
-	vmm_vm_destroy(m->vm);
-	m->vm = NULL;
-	vmm_chardev_destroy(m->backends.console);
-	vmm_chardev_destroy(m->backends.serial);
-	memset(&m->backends, 0, sizeof(m->backends));
-	m->console_is_tty = false;
+	if (m->body) {
+		m->body->ops->destroy(m->body);
+		m->body = NULL;
+	}
 	vm_config_finish(&m->vm_config);
-	m->defined = false;
 }
 
 void vm_manager_destroy(struct vm_manager *m)
@@ -88,17 +80,17 @@ void vm_manager_destroy(struct vm_manager *m)
 
 enum vm_state vm_manager_state(const struct vm_manager *m)
 {
-	if (!m->vm) {
-		return m->defined ? VM_CREATED : VM_ABSENT;
+	if (!m->body) {
+		return VM_ABSENT;
 	}
-	switch (vmm_vm_state(m->vm)) {
-	case VMM_VM_CONFIGURING:
+	switch (m->body->ops->state(m->body)) {
+	case VM_BODY_OFF:
 		return VM_CREATED;
-	case VMM_VM_RUNNING:
+	case VM_BODY_RUNNING:
 		return VM_RUNNING;
-	case VMM_VM_PAUSED:
+	case VM_BODY_PAUSED:
 		return VM_PAUSED;
-	case VMM_VM_STOPPED:
+	case VM_BODY_ENDED:
 		break;
 	}
 	return VM_SHUTDOWN;
@@ -123,67 +115,7 @@ const char *vm_state_name(enum vm_state state)
 
 const struct vm_config *vm_manager_config_of(const struct vm_manager *m)
 {
-	return m->defined ? &m->vm_config : NULL;
-}
-
-/* ---- back ends ---- */
-
-static int open_pty(struct vmm_chardev **out, struct vm_console *console, struct vmm_error *err)
-{
-	int ret = vmm_pty_create(out, err);
-	char *path;
-
-	if (ret < 0) {
-		return ret;
-	}
-	path = strdup(vmm_pty_path(*out));
-	if (!path) {
-		return vmm_error_set(err, -ENOMEM, "out of memory");
-	}
-	free(console->file.path);
-	console->file.path = path;
-	return 0;
-}
-
-static int open_log(struct vmm_chardev **out, struct vm_console *console, struct vmm_error *err)
-{
-	struct vmm_logfile_config log = {.max_size = console->size_limit};
-	int ret;
-
-	if (console->file.fd < 0) {
-		log.path = console->file.path;
-		return vmm_logfile_create(out, &log, err);
-	}
-	log.fd = console->file.fd;
-	ret = vmm_logfile_create(out, &log, err);
-	if (ret == 0) {
-		console->file.fd = -1;
-	}
-	return ret;
-}
-
-static int open_backend(struct vm_manager *m, struct vm_console *console, bool input,
-			struct vmm_chardev **out, struct vmm_error *err)
-{
-	struct vmm_fdchar_config tty = {
-		.in_fd = input ? m->config.tty_in : -1,
-		.out_fd = m->config.tty_out,
-		.filter = input ? m->config.tty_filter : NULL,
-		.ctx = m->config.ctx,
-	};
-
-	switch (console->mode) {
-	case VM_CONSOLE_PTY:
-		return open_pty(out, console, err);
-	case VM_CONSOLE_FILE:
-		return open_log(out, console, err);
-	case VM_CONSOLE_TTY:
-		return vmm_fdchar_create(out, &tty, err);
-	case VM_CONSOLE_OFF:
-	case VM_CONSOLE_NULL:
-		break;
-	}
-	return 0;
+	return m->body ? &m->vm_config : NULL;
 }
 
 /* What came as a descriptor is looked at now: its sender is still there to hear what is wrong. */
@@ -206,21 +138,11 @@ static int open_net_fd(struct vm_net *net, struct vmm_error *err)
 	return ret;
 }
 
-static int open_backends(struct vm_manager *m, struct vmm_error *err)
+static int open_net_fds(struct vm_config *config, struct vmm_error *err)
 {
-	struct vm_config *config = &m->vm_config;
-	int ret = open_backend(m, &config->console, true, &m->backends.console, err);
-	size_t i;
+	int ret = 0;
 
-	if (ret < 0) {
-		return vmm_error_wrap(err, ret, "console");
-	}
-	m->console_is_tty = config->console.mode == VM_CONSOLE_TTY;
-	ret = open_backend(m, &config->serial, false, &m->backends.serial, err);
-	if (ret < 0) {
-		return vmm_error_wrap(err, ret, "serial");
-	}
-	for (i = 0; ret == 0 && i < config->net_count; i++) {
+	for (size_t i = 0; ret == 0 && i < config->net_count; i++) {
 		if (config->nets[i].fd >= 0) {
 			ret = open_net_fd(&config->nets[i], err);
 		}
@@ -228,41 +150,7 @@ static int open_backends(struct vm_manager *m, struct vmm_error *err)
 	return ret;
 }
 
-/* ---- life ---- */
-
-enum vm_result vm_manager_define(struct vm_manager *m, struct vm_config *config,
-				 struct vmm_error *err)
-{
-	int ret;
-
-	if (m->defined) {
-		vm_config_finish(config);
-		(void)vmm_error_set(err, -EEXIST, "there is a VM already: delete it first");
-		return VM_FAILED;
-	}
-	m->vm_config = *config;
-	m->defined = true;
-	vm_config_init(config);
-	ret = open_backends(m, err);
-	if (ret < 0) {
-		forget(m);
-		return ret == -EINVAL ? VM_INVALID : VM_FAILED;
-	}
-	return VM_OK;
-}
-
-enum vm_result vm_manager_delete(struct vm_manager *m, struct vmm_error *err)
-{
-	(void)err;
-	if (m->vm) {
-		vm_events_emit(m->config.events, "vm", "shutdown");
-	}
-	if (m->defined) {
-		forget(m);
-		vm_events_emit(m->config.events, "vm", "deleted");
-	}
-	return VM_OK;
-}
+/* ---- what the body says ---- */
 
 static const char *exit_words(const struct vmm_exit *why)
 {
@@ -305,30 +193,68 @@ static void on_vm_reboot(void *ctx)
 	vm_events_emit(m->config.events, "vm", "rebooted");
 }
 
-static int build_and_start(struct vm_manager *m, struct vmm_error *err)
+static void on_device(void *ctx, const char *id, enum vm_device_event event)
 {
-	const struct vmm_vm_config config = {
-		.memory_size = m->vm_config.memory.size,
-		.vcpus = (unsigned)m->vm_config.cpus.boot_vcpus,
+	static const char *const names[] = {
+		[VM_DEVICE_LOST] = "device-lost",
+		[VM_DEVICE_RESTARTED] = "device-restarted",
+		[VM_DEVICE_FAILED] = "device-failed",
+	};
+	struct vm_manager *m = ctx;
+
+	vm_events_emit_device(m->config.events, names[event], id);
+}
+
+/* ---- life ---- */
+
+enum vm_result vm_manager_define(struct vm_manager *m, struct vm_config *config,
+				 struct vmm_error *err)
+{
+	const struct vm_body_config body = {
 		.loop = m->config.loop,
 		.log = m->config.log,
+		.vm = &m->vm_config,
+		.isolation = m->config.isolation,
+		.tty_in = m->config.tty_in,
+		.tty_out = m->config.tty_out,
+		.tty_filter = m->config.tty_filter,
+		.tty_ctx = m->config.ctx,
 		.on_exit = on_vm_exit,
 		.on_reboot = on_vm_reboot,
+		.on_device = on_device,
 		.ctx = m,
 	};
-	int ret = vmm_vm_create(&m->vm, &config, err);
+	int ret;
 
-	if (ret == 0) {
-		ret = vm_machine_build(m->vm, &m->vm_config, &m->backends, err);
+	if (m->body) {
+		vm_config_finish(config);
+		(void)vmm_error_set(err, -EEXIST, "there is a VM already: delete it first");
+		return VM_FAILED;
 	}
+	m->vm_config = *config;
+	vm_config_init(config);
+	ret = open_net_fds(&m->vm_config, err);
 	if (ret == 0) {
-		ret = vmm_vm_start(m->vm, err);
+		ret = m->config.body->create(&m->body, &body, err);
 	}
 	if (ret < 0) {
-		vmm_vm_destroy(m->vm);
-		m->vm = NULL;
+		forget(m);
+		return ret == -EINVAL ? VM_INVALID : VM_FAILED;
 	}
-	return ret;
+	return VM_OK;
+}
+
+enum vm_result vm_manager_delete(struct vm_manager *m, struct vmm_error *err)
+{
+	(void)err;
+	if (m->body && m->body->ops->state(m->body) != VM_BODY_OFF) {
+		vm_events_emit(m->config.events, "vm", "shutdown");
+	}
+	if (m->body) {
+		forget(m);
+		vm_events_emit(m->config.events, "vm", "deleted");
+	}
+	return VM_OK;
 }
 
 enum vm_result vm_manager_boot(struct vm_manager *m, struct vmm_error *err)
@@ -342,10 +268,9 @@ enum vm_result vm_manager_boot(struct vm_manager *m, struct vmm_error *err)
 	if (state != VM_CREATED && state != VM_SHUTDOWN) {
 		return wrong_state(m, "Created", err);
 	}
-	vmm_vm_destroy(m->vm);
-	m->vm = NULL;
+	m->body->ops->off(m->body);
 	vm_events_emit(m->config.events, "vm", "booting");
-	ret = build_and_start(m, err);
+	ret = m->body->ops->boot(m->body, err);
 	if (ret < 0) {
 		if (err && !err->message[0]) {
 			(void)vmm_error_set(err, ret, "%s", strerror(-ret));
@@ -384,8 +309,7 @@ static enum vm_result need(const struct vm_manager *m, enum vm_state wanted, str
 void vm_manager_release(struct vm_manager *m)
 {
 	if (vm_manager_state(m) == VM_SHUTDOWN) {
-		vmm_vm_destroy(m->vm);
-		m->vm = NULL;
+		m->body->ops->off(m->body);
 	}
 }
 
@@ -394,8 +318,7 @@ enum vm_result vm_manager_shutdown(struct vm_manager *m, struct vmm_error *err)
 	enum vm_result result = need_live(m, err);
 
 	if (result == VM_OK) {
-		vmm_vm_destroy(m->vm);
-		m->vm = NULL;
+		m->body->ops->off(m->body);
 		vmm_log(m->config.log, VMM_LOG_INFO, "VM shut down");
 		vm_events_emit(m->config.events, "vm", "shutdown");
 	}
@@ -411,8 +334,8 @@ enum vm_result vm_manager_reboot(struct vm_manager *m, struct vmm_error *err)
 		return result;
 	}
 	vm_events_emit(m->config.events, "vm", "rebooting");
-	ret = vmm_vm_reboot(m->vm);
-	return ret < 0 ? failed(ret, "reboot", err) : VM_OK;
+	ret = m->body->ops->reboot(m->body, err);
+	return ret < 0 ? VM_FAILED : VM_OK;
 }
 
 enum vm_result vm_manager_pause(struct vm_manager *m, struct vmm_error *err)
@@ -424,9 +347,9 @@ enum vm_result vm_manager_pause(struct vm_manager *m, struct vmm_error *err)
 		return result;
 	}
 	vm_events_emit(m->config.events, "vm", "pausing");
-	ret = vmm_vm_pause(m->vm);
+	ret = m->body->ops->pause(m->body, err);
 	if (ret < 0) {
-		return failed(ret, "pause", err);
+		return VM_FAILED;
 	}
 	vm_events_emit(m->config.events, "vm", "paused");
 	return VM_OK;
@@ -441,9 +364,9 @@ enum vm_result vm_manager_resume(struct vm_manager *m, struct vmm_error *err)
 		return result;
 	}
 	vm_events_emit(m->config.events, "vm", "resuming");
-	ret = vmm_vm_resume(m->vm);
+	ret = m->body->ops->resume(m->body, err);
 	if (ret < 0) {
-		return failed(ret, "resume", err);
+		return VM_FAILED;
 	}
 	vm_events_emit(m->config.events, "vm", "resumed");
 	return VM_OK;
@@ -457,8 +380,8 @@ enum vm_result vm_manager_power_button(struct vm_manager *m, struct vmm_error *e
 	if (result != VM_OK) {
 		return result;
 	}
-	ret = vmm_vm_power_button(m->vm);
-	return ret < 0 ? failed(ret, "power button", err) : VM_OK;
+	ret = m->body->ops->power_button(m->body, err);
+	return ret < 0 ? VM_FAILED : VM_OK;
 }
 
 /* ---- devices ---- */
@@ -515,19 +438,37 @@ enum vm_result vm_manager_remove(struct vm_manager *m, const char *id, struct vm
 	return VM_OK;
 }
 
+enum vm_result vm_manager_restart_device(struct vm_manager *m, const char *id,
+					 struct vmm_error *err)
+{
+	enum vm_result result = need_live(m, err);
+	int ret;
+
+	if (result != VM_OK) {
+		return result;
+	}
+	ret = m->body->ops->restart_device(m->body, id, err);
+	if (ret == -ENOENT) {
+		(void)vmm_error_set(err, ret, "there is no device '%.40s'", id);
+		return VM_NOT_FOUND;
+	}
+	return ret < 0 ? VM_FAILED : VM_OK;
+}
+
 /* ---- looking ---- */
 
 enum vm_result vm_manager_info(struct vm_manager *m, json_t **out, struct vmm_error *err)
 {
 	json_t *config;
 
-	if (!m->defined) {
+	if (!m->body) {
 		return absent(err);
 	}
 	config = vm_config_to_json(&m->vm_config);
-	*out = config ? json_pack("{s:o,s:s,s:I}", "config", config, "state",
+	*out = config ? json_pack("{s:o,s:s,s:I,s:s}", "config", config, "state",
 				  vm_state_name(vm_manager_state(m)), "memory_actual_size",
-				  (json_int_t)m->vm_config.memory.size)
+				  (json_int_t)m->vm_config.memory.size, "isolation",
+				  m->body->ops->isolation)
 		      : NULL;
 	return *out ? VM_OK : failed(-ENOMEM, "info", err);
 }
@@ -541,17 +482,13 @@ static void emit_counter(void *ctx, const char *name, uint64_t value)
 
 static void add_counters(struct vm_manager *m, const char *id, json_t *all)
 {
-	struct vmm_virtio_device *dev = vmm_vm_find_virtio(m->vm, id);
-	json_t *counters;
+	json_t *counters = json_object();
 
-	if (!dev || !dev->ops->counters) {
-		return;
+	if (counters && m->body->ops->counters(m->body, id, emit_counter, counters) == 0 &&
+	    json_object_size(counters) > 0) {
+		(void)json_object_set(all, id, counters);
 	}
-	counters = json_object();
-	if (counters) {
-		dev->ops->counters(dev, emit_counter, counters);
-		(void)json_object_set_new(all, id, counters);
-	}
+	json_decref(counters);
 }
 
 enum vm_result vm_manager_counters(struct vm_manager *m, json_t **out, struct vmm_error *err)
@@ -576,9 +513,34 @@ enum vm_result vm_manager_counters(struct vm_manager *m, json_t **out, struct vm
 	return VM_OK;
 }
 
+static void emit_process(void *ctx, const struct vm_process_info *process)
+{
+	json_t *object =
+		json_pack("{s:s,s:s,s:i,s:i}", "name", process->name, "kind", process->kind, "pid",
+			  (int)process->pid, "restarts", (int)process->restarts);
+
+	if (object && process->profile) {
+		(void)json_object_set_new(object, "profile", json_string(process->profile));
+	}
+	(void)json_array_append_new((json_t *)ctx, object);
+}
+
+enum vm_result vm_manager_processes(struct vm_manager *m, json_t **out, struct vmm_error *err)
+{
+	if (!m->body) {
+		return absent(err);
+	}
+	*out = json_array();
+	if (!*out) {
+		return failed(-ENOMEM, "processes", err);
+	}
+	m->body->ops->processes(m->body, emit_process, *out);
+	return VM_OK;
+}
+
 void vm_manager_tty_resized(struct vm_manager *m)
 {
-	if (m->console_is_tty) {
-		vmm_fdchar_update_size(m->backends.console);
+	if (m->body) {
+		m->body->ops->tty_resized(m->body);
 	}
 }

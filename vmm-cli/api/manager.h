@@ -18,7 +18,6 @@
 
 #include <jansson.h>
 
-#include <vmm/dev/chardev.h>
 #include <vmm/error.h>
 #include <vmm/log.h>
 #include <vmm/loop.h>
@@ -26,6 +25,7 @@
 
 #include "api/events.h"
 #include "config/config.h"
+#include "vm/body.h"
 
 enum vm_state {
 	VM_ABSENT,
@@ -50,6 +50,9 @@ struct vm_manager_config {
 	struct vmm_loop *loop;     /* borrowed */
 	const struct vmm_log *log; /* borrowed, may be NULL */
 	struct vm_events *events;  /* borrowed, may be NULL */
+	/* What the VM runs in: &vm_body_isolated or &vm_body_inprocess. */
+	const struct vm_body_ops *body;
+	struct vm_isolation isolation; /* what it points to is borrowed */
 	/* The terminal of consoles in mode Tty; borrowed. */
 	int tty_in;
 	int tty_out;
@@ -101,9 +104,20 @@ enum vm_result vm_manager_add_net(struct vm_manager *m, struct vm_net *net, stru
 /* Before boot only: a disk or network card. Its descriptor is closed. */
 enum vm_result vm_manager_remove(struct vm_manager *m, const char *id, struct vmm_error *err);
 
-/* New references: {"config":...,"state":...} and {id: {counter: number}}. */
+/*
+ * Another process, of the program as it is now, takes over a device of a VM that runs; its I/O in
+ * flight goes on.
+ */
+enum vm_result vm_manager_restart_device(struct vm_manager *m, const char *id,
+					 struct vmm_error *err);
+
+/*
+ * New references: {"config":...,"state":...}, {id: {counter: number}}, and an array of what is in
+ * struct vm_process_info.
+ */
 enum vm_result vm_manager_info(struct vm_manager *m, json_t **out, struct vmm_error *err);
 enum vm_result vm_manager_counters(struct vm_manager *m, json_t **out, struct vmm_error *err);
+enum vm_result vm_manager_processes(struct vm_manager *m, json_t **out, struct vmm_error *err);
 
 /* The terminal of mode Tty has a new size (SIGWINCH). */
 void vm_manager_tty_resized(struct vm_manager *m);

@@ -71,6 +71,11 @@ static enum vm_result vm_counters(struct call *call)
 	return vm_manager_counters(call->routes->manager, &call->reply, &call->err);
 }
 
+static enum vm_result vm_processes(struct call *call)
+{
+	return vm_manager_processes(call->routes->manager, &call->reply, &call->err);
+}
+
 static enum vm_result vm_create(struct call *call)
 {
 	struct vm_config config;
@@ -182,6 +187,17 @@ static enum vm_result vm_remove_device(struct call *call)
 	return vm_manager_remove(call->routes->manager, id, &call->err);
 }
 
+static enum vm_result vm_restart_device(struct call *call)
+{
+	const char *id = json_string_value(json_object_get(call->body, "id"));
+
+	if (!id) {
+		(void)vmm_error_set(&call->err, -EINVAL, "id: a string is expected");
+		return VM_INVALID;
+	}
+	return vm_manager_restart_device(call->routes->manager, id, &call->err);
+}
+
 #define GET HTTP_METHOD_GET
 #define PUT HTTP_METHOD_PUT
 
@@ -190,6 +206,7 @@ static const struct endpoint endpoints[] = {
 	{"vmm.shutdown", PUT, NO_BODY, vmm_shutdown, "The VMM could not be ended"},
 	{"vm.info", GET, NO_BODY, vm_info, "The VM's info could not be had"},
 	{"vm.counters", GET, NO_BODY, vm_counters, "The VM's counters could not be had"},
+	{"vm.processes", GET, NO_BODY, vm_processes, "The VM's processes could not be had"},
 	{"vm.create", PUT, NEEDS_BODY, vm_create, "The VM could not be created"},
 	{"vm.delete", PUT, NO_BODY, vm_delete, "The VM could not be deleted"},
 	{"vm.boot", PUT, NO_BODY, vm_boot, "The VM could not boot"},
@@ -202,6 +219,8 @@ static const struct endpoint endpoints[] = {
 	{"vm.add-disk", PUT, NEEDS_BODY, vm_add_disk, "The disk could not be added"},
 	{"vm.add-net", PUT, NEEDS_BODY, vm_add_net, "The network device could not be added"},
 	{"vm.remove-device", PUT, NEEDS_BODY, vm_remove_device, "The device could not be removed"},
+	{"vm.restart-device", PUT, NEEDS_BODY, vm_restart_device,
+	 "The device could not be restarted"},
 	{"vm.nmi", PUT, NO_BODY, NULL, "No NMI was sent"},
 	{"vm.resize", PUT, NEEDS_BODY, NULL, "The VM could not be resized"},
 	{"vm.resize-disk", PUT, NEEDS_BODY, NULL, "The disk could not be resized"},

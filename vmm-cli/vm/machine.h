@@ -2,16 +2,14 @@
 /*
  * From a configuration to a VM of the library with its devices.
  */
-#ifndef VMM_CLI_MACHINE_H
-#define VMM_CLI_MACHINE_H
+#ifndef VMM_CLI_VM_MACHINE_H
+#define VMM_CLI_VM_MACHINE_H
 
 #include <vmm/dev/chardev.h>
 #include <vmm/vm.h>
 
 #include "config/config.h"
-
-#define VM_CONSOLE_ID "__console"
-#define VM_RNG_ID     "__rng"
+#include "vm/body.h"
 
 /* Back ends that live longer than one run of the VM; NULL: nowhere. */
 struct vm_backends {

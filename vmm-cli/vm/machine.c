@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "api/machine.h"
+#include "vm/machine.h"
 
 #include <errno.h>
 #include <fcntl.h>
