@@ -88,7 +88,11 @@ void vmm_vm_halt(struct vmm_vm *vm, const struct vmm_exit *why)
 
 	if (vm->kvm) {
 		vm->busy = true;
-		vmm_kvm_stop_threads(vm->kvm);
+		if (vm->config.threads_stay) {
+			vmm_kvm_park(vm->kvm);
+		} else {
+			vmm_kvm_stop_threads(vm->kvm);
+		}
 		vm->busy = false;
 	}
 	(void)take_event(vm, &dropped);

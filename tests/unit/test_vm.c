@@ -4,6 +4,7 @@
  * failing. Guests that run are in tests/guest; the kernel here is one instruction that is never
  * reached or a halt.
  */
+#include <dirent.h>
 #include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -475,6 +476,7 @@ struct hooks {
 	unsigned vcpus_at_run;
 	int vcpu_result; /* of vCPU 1 */
 	int run_result;
+	bool threads_stay;
 };
 
 static int on_vcpu_thread(void *ctx, unsigned index)
@@ -501,6 +503,7 @@ static int start_with_hooks(struct hooks *h)
 		.vcpus = 3,
 		.on_vcpu_thread = on_vcpu_thread,
 		.before_run = before_run,
+		.threads_stay = h->threads_stay,
 		.ctx = h,
 	};
 
@@ -518,6 +521,36 @@ START_TEST(vm_hooks_come_before_the_first_instruction)
 	ck_assert_uint_eq(h.vcpus_at_run, 7);
 	ck_assert_int_eq(vmm_vm_reboot(vm), 0);
 	ck_assert_uint_eq(h.runs, 1);
+}
+END_TEST
+
+/* Entries of /proc/self/task. */
+static unsigned threads(void)
+{
+	DIR *dir = opendir("/proc/self/task");
+	unsigned count = 0;
+
+	while (readdir(dir)) {
+		count++;
+	}
+	(void)closedir(dir);
+	return count - 2;
+}
+
+START_TEST(vm_threads_that_may_not_end_stay_until_destroy)
+{
+	struct hooks h = {.threads_stay = true};
+	unsigned running;
+
+	ck_assert_int_eq(start_with_hooks(&h), 0);
+	running = threads();
+	ck_assert_int_eq(vmm_vm_stop(vm), 0);
+	ck_assert_int_eq(vmm_vm_state(vm), VMM_VM_STOPPED);
+	ck_assert_uint_eq(threads(), running);
+	ck_assert_int_eq(vmm_vm_stop(vm), 0);
+	vmm_vm_destroy(vm);
+	vm = NULL;
+	ck_assert_uint_eq(threads(), running - 3);
 }
 END_TEST
 
@@ -562,6 +595,7 @@ int main(void)
 		vm_reboots_itself_on_call_and_counts_no_exit,
 		vm_every_step_failing_leaves_nothing,
 		vm_hooks_come_before_the_first_instruction,
+		vm_threads_that_may_not_end_stay_until_destroy,
 		vm_hook_of_a_vcpu_that_fails_starts_nothing,
 		vm_hook_before_run_that_fails_starts_nothing,
 	};

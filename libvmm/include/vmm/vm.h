@@ -94,6 +94,11 @@ struct vmm_vm_config {
 	 */
 	int (*on_vcpu_thread)(void *ctx, unsigned index);
 	int (*before_run)(void *ctx);
+	/*
+	 * A VM that stops leaves its vCPU threads parked until it is destroyed: for a process whose
+	 * threads have no right to end, and that ends as a whole.
+	 */
+	bool threads_stay;
 	void *ctx;
 };
 
