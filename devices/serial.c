@@ -363,6 +363,13 @@ int vmm_serial_create(struct vmm_platform_device **out, const struct vmm_serial_
 	return 0;
 }
 
+void vmm_serial_flush(struct vmm_platform_device *dev)
+{
+	if (dev) {
+		flush(from_base(dev));
+	}
+}
+
 void vmm_serial_destroy(struct vmm_platform_device *dev)
 {
 	struct serial *s;

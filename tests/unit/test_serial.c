@@ -304,6 +304,15 @@ START_TEST(serial_destroy_hands_over_the_rest)
 }
 END_TEST
 
+START_TEST(serial_flush_hands_over_what_is_no_line_yet)
+{
+	say("panic");
+	vmm_serial_flush(dev);
+	ck_assert_str_eq(memory.text, "panic");
+	vmm_serial_flush(NULL);
+}
+END_TEST
+
 START_TEST(serial_without_output_runs)
 {
 	struct vmm_serial_config config = {.loop = loop};
@@ -344,6 +353,7 @@ int main(void)
 		serial_wide_access_goes_register_by_register,
 		serial_reset_restores_registers,
 		serial_destroy_hands_over_the_rest,
+		serial_flush_hands_over_what_is_no_line_yet,
 		serial_without_output_runs,
 		serial_output_in_use_is_refused,
 	};

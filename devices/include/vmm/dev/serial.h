@@ -29,6 +29,12 @@ struct vmm_serial_config {
 int vmm_serial_create(struct vmm_platform_device **out, const struct vmm_serial_config *config,
 		      struct vmm_error *err);
 
+/*
+ * Hands to the back end what has been written so far, for who is about to end the process: else it
+ * waits for a line to be complete, or a moment. Loop thread. NULL is a no-op.
+ */
+void vmm_serial_flush(struct vmm_platform_device *dev);
+
 /* Hands what is left to the back end and frees. NULL is a no-op. Loop thread, no vCPU runs. */
 void vmm_serial_destroy(struct vmm_platform_device *dev);
 
