@@ -550,7 +550,8 @@ START_TEST(vm_threads_that_may_not_end_stay_until_destroy)
 	ck_assert_int_eq(vmm_vm_stop(vm), 0);
 	vmm_vm_destroy(vm);
 	vm = NULL;
-	ck_assert_uint_eq(threads(), running - 3);
+	/* The kernel's own thread for a VM has gone as well, where it has one. */
+	ck_assert_uint_le(threads(), running - 3);
 }
 END_TEST
 
