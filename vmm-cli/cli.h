@@ -51,11 +51,13 @@ int cli_ready_fd(const char *command, const char *text, int *fd);
 int cli_tell_ready(const char *command, int fd);
 
 int cmd_console(int argc, char **argv);
+int cmd_device(int argc, char **argv);
 int cmd_info(int argc, char **argv);
 int cmd_list(int argc, char **argv);
 int cmd_run(int argc, char **argv);
 int cmd_start(int argc, char **argv);
 int cmd_stop(int argc, char **argv);
+int cmd_vm_process(int argc, char **argv);
 int cmd_vmm(int argc, char **argv);
 
 #endif

@@ -14,7 +14,7 @@
 struct command {
 	const char *name;
 	int (*run)(int argc, char **argv);
-	const char *help;
+	const char *help; /* NULL: not for people */
 };
 
 static const struct command commands[] = {
@@ -25,6 +25,8 @@ static const struct command commands[] = {
 	{"info", cmd_info, "say all about one VM"},
 	{"console", cmd_console, "connect this terminal to a VM's console"},
 	{"vmm", cmd_vmm, "start a VMM that is configured over its API socket"},
+	{"device", cmd_device, "replace the process of a VM's device"},
+	{"vm-process", cmd_vm_process, NULL},
 };
 
 static void print_help(FILE *out)
@@ -33,7 +35,9 @@ static void print_help(FILE *out)
 
 	(void)fputs("usage: vmm-cli COMMAND [ARGUMENT...]\n\n", out);
 	for (i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
-		(void)fprintf(out, "  %-10s %s\n", commands[i].name, commands[i].help);
+		if (commands[i].help) {
+			(void)fprintf(out, "  %-10s %s\n", commands[i].name, commands[i].help);
+		}
 	}
 	(void)fputs("\nvmm-cli COMMAND --help says more about a command; vmm-cli --version says "
 		    "which one this is.\n",

@@ -15,6 +15,7 @@
 #include "api/clilog.h"
 #include "api/manager.h"
 #include "cli.h"
+#include "isolation.h"
 #include "terminal.h"
 
 #define CONFIG_BYTES_MAX (UINT64_C(4) << 20)
@@ -27,6 +28,7 @@
 #define SIGNALS 4
 
 struct run {
+	struct isolation isolation;
 	struct vmm_loop *loop;
 	struct vm_manager *manager;
 	struct cli_log log;
@@ -217,7 +219,8 @@ static int set_up(struct run *r, struct vm_config *config, struct vmm_error *err
 {
 	struct vm_manager_config manager_config = {
 		.log = &r->log.log,
-		.body = &vm_body_inprocess,
+		.body = r->isolation.body,
+		.isolation = r->isolation.config,
 		.tty_in = STDIN_FILENO,
 		.tty_out = STDOUT_FILENO,
 		.tty_filter = escape,
@@ -258,7 +261,7 @@ static void tear_down(struct run *r)
 }
 
 static const char help[] =
-	"usage: vmm-cli run [--serial-log FILE] [--ready-fd N] [--verbose] CONFIG\n"
+	"usage: vmm-cli run [OPTION...] CONFIG\n"
 	"\n"
 	"Runs one VM in the foreground. CONFIG is a VM directory or a file with a VmConfig\n"
 	"in JSON. This terminal is the guest's console (hvc0); Ctrl-] presses the power\n"
@@ -267,6 +270,8 @@ static const char help[] =
 	"  --serial-log FILE  where the guest's ttyS0 goes, for a VM directory\n"
 	"  --ready-fd N       write a newline to descriptor N when the guest runs\n"
 	"  --verbose          say on stderr what the VMM does\n"
+	"  --isolation process|none, --device-program PATH, --restart always|never,\n"
+	"  --uid-base N       as for vmm-cli vmm\n"
 	"\n"
 	"Exit status: 0 the guest powered itself off; 1 it could not be started; 2 the\n"
 	"command line makes no sense; 3 the guest crashed; 4 the host failed under it;\n"
@@ -293,7 +298,12 @@ int cmd_run(int argc, char **argv)
 	const char *serial_log = NULL;
 	const char *ready = NULL;
 	bool verbose = false;
+	struct isolation_options isolation = {0};
 	const struct cli_option options[] = {
+		{.name = "isolation", .value = &isolation.isolation},
+		{.name = "device-program", .value = &isolation.device_program},
+		{.name = "restart", .value = &isolation.restart},
+		{.name = "uid-base", .value = &isolation.uid_base},
 		{.name = "serial-log", .value = &serial_log},
 		{.name = "ready-fd", .value = &ready},
 		{.name = "verbose", .flag = &verbose},
@@ -309,6 +319,9 @@ int cmd_run(int argc, char **argv)
 	}
 	if (status != CLI_GO_ON) {
 		return status;
+	}
+	if (isolation_choose(&isolation, &r.isolation, &err) < 0) {
+		return cli_usage("run", "%s", err.message);
 	}
 	if (argc - optind != 1) {
 		return cli_usage("run", "one VM directory or VmConfig file");

@@ -8,12 +8,14 @@
  */
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "cli.h"
 #include "config/config.h"
 #include "instance.h"
+#include "isolation.h"
 
 #define CHAIN_MAX 8 /* providers of providers */
 
@@ -184,7 +186,7 @@ static int start_all(struct start *s, char **names, int count)
 }
 
 static const char help[] =
-	"usage: vmm-cli start [--vms DIR] [--run-dir DIR] [--ready-fd N] NAME...\n"
+	"usage: vmm-cli start [OPTION...] NAME...\n"
 	"\n"
 	"Starts the VMs called NAME, each from the VM directory DIR/NAME, after those\n"
 	"that provide their network. A VM that runs already is left alone.\n"
@@ -193,6 +195,8 @@ static const char help[] =
 	"  --run-dir DIR  where sockets and logs go ($VMM_RUN, /run/vm, or\n"
 	"                 $XDG_RUNTIME_DIR/vm for users other than root)\n"
 	"  --ready-fd N   write a newline to descriptor N when all of them run\n"
+	"  --isolation process|none\n"
+	"                 as for vmm-cli vmm, for VMs that have no VMM yet\n"
 	"\n"
 	"A VM with a network (providers/net/NAME in its directory) needs root, to make\n"
 	"its bridge and taps. What is changed in a VM directory counts the next time the\n"
@@ -201,8 +205,13 @@ static const char help[] =
 int cmd_start(int argc, char **argv)
 {
 	const char *ready = NULL;
-	const struct cli_option options[] = {{.name = "ready-fd", .value = &ready}, {.name = NULL}};
+	struct isolation_options isolation = {0};
+	const struct cli_option options[] = {{.name = "ready-fd", .value = &ready},
+					     {.name = "isolation", .value = &isolation.isolation},
+					     {.name = NULL}};
 	struct start s = {0};
+	struct isolation chosen;
+	struct vmm_error err = {0};
 	int ready_fd = -1;
 	int status = cli_options_with_roots(argc, argv, help, options, &s.roots);
 
@@ -214,6 +223,13 @@ int cmd_start(int argc, char **argv)
 	}
 	if (optind == argc) {
 		return cli_usage("start", "which VM?");
+	}
+	if (isolation_choose(&isolation, &chosen, &err) < 0) {
+		return cli_usage("start", "%s", err.message);
+	}
+	/* The VMMs that are started look there. */
+	if (isolation.isolation && setenv("VMM_ISOLATION", isolation.isolation, 1) != 0) {
+		return EXIT_FAILED;
 	}
 	(void)setvbuf(stdout, NULL, _IOLBF, 0);
 	status = start_all(&s, &argv[optind], argc - optind);

@@ -26,6 +26,7 @@
 #include "api/routes.h"
 #include "api/server.h"
 #include "cli.h"
+#include "isolation.h"
 
 #define FD_OPTION_MAX 1048576
 
@@ -39,10 +40,12 @@ struct options {
 	const char *log_file;
 	enum vmm_log_level level;
 	bool no_shutdown;
+	struct isolation_options isolation;
 };
 
 struct vmm_process {
 	struct options options;
+	struct isolation isolation;
 	struct vmm_loop *loop;
 	struct cli_log log;
 	struct vm_events events;
@@ -74,6 +77,14 @@ static const char help[] =
 	"  --event-monitor path=PATH | fd=N\n"
 	"                           write what happens to the VM there, as JSON objects\n"
 	"  --log-file PATH          say what happens there instead of on stderr\n"
+	"  --isolation process|none a process and a jail for the guest and for each device,\n"
+	"                           or everything in this process, for debugging\n"
+	"  --device-program PATH    what runs a device: vmm-device, beside this program\n"
+	"  --restart always|never   what is done when a device's process has ended, for\n"
+	"                           devices that do not say: start another one, which goes\n"
+	"                           on with what was in flight, or let the guest see it\n"
+	"  --uid-base N             started as root, processes of a VM are user N plus the\n"
+	"                           VMM's process id\n"
 	"  -v, -vv                  say more\n"
 	"  -h, --help               this text\n"
 	"\n"
@@ -138,6 +149,18 @@ static int parse_option(int opt, struct options *o)
 	case 'n':
 		o->no_shutdown = true;
 		return 0;
+	case 'i':
+		o->isolation.isolation = optarg;
+		return 0;
+	case 'd':
+		o->isolation.device_program = optarg;
+		return 0;
+	case 's':
+		o->isolation.restart = optarg;
+		return 0;
+	case 'u':
+		o->isolation.uid_base = optarg;
+		return 0;
 	case 'v':
 		o->level = o->level < VMM_LOG_INFO ? VMM_LOG_INFO : VMM_LOG_DEBUG;
 		return 0;
@@ -155,6 +178,10 @@ static int parse(int argc, char **argv, struct options *o, int *status)
 		{"ready-fd", required_argument, NULL, 'r'},
 		{"log-file", required_argument, NULL, 'l'},
 		{"no-shutdown", no_argument, NULL, 'n'},
+		{"isolation", required_argument, NULL, 'i'},
+		{"device-program", required_argument, NULL, 'd'},
+		{"restart", required_argument, NULL, 's'},
+		{"uid-base", required_argument, NULL, 'u'},
 		{"help", no_argument, NULL, 'h'},
 		{NULL, 0, NULL, 0},
 	};
@@ -301,7 +328,8 @@ static int serve(struct vmm_process *p, struct vmm_error *err)
 	const struct vm_manager_config config = {
 		.loop = p->loop,
 		.log = &p->log.log,
-		.body = &vm_body_inprocess,
+		.body = p->isolation.body,
+		.isolation = p->isolation.config,
 		.events = &p->events,
 		.tty_in = STDIN_FILENO,
 		.tty_out = STDOUT_FILENO,
@@ -389,6 +417,9 @@ int cmd_vmm(int argc, char **argv)
 	p.release = (struct vmm_work){.fn = release, .ctx = &p};
 	if (parse(argc, argv, &p.options, &status) < 0) {
 		return status;
+	}
+	if (isolation_choose(&p.options.isolation, &p.isolation, &err) < 0) {
+		return cli_usage("vmm", "%s", err.message);
 	}
 	if (set_up(&p, &err) < 0) {
 		tear_down(&p);

@@ -288,6 +288,11 @@ int vmm_disk_open_fd(struct vmm_disk **out, int fd, const struct vmm_disk_config
 	return make(out, fd, &label, config, err);
 }
 
+int vmm_disk_get_fd(const struct vmm_disk *disk)
+{
+	return ((const struct file_disk *)disk)->fd;
+}
+
 enum vmm_disk_engine vmm_disk_get_engine(const struct vmm_disk *disk)
 {
 	return disk->ops == &vmm_disk_uring_ops ? VMM_DISK_URING : VMM_DISK_SYNC;

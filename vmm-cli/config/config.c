@@ -41,6 +41,7 @@ void vm_disk_finish(struct vm_disk *disk)
 {
 	free(disk->id);
 	free(disk->serial);
+	free(disk->restart);
 	file_finish(&disk->file);
 	vm_disk_init(disk);
 }
@@ -61,6 +62,7 @@ void vm_net_finish(struct vm_net *net)
 	free(net->ip);
 	free(net->mask);
 	free(net->mac_text);
+	free(net->restart);
 	if (net->fd >= 0) {
 		close(net->fd);
 	}
@@ -172,6 +174,14 @@ static int check_room(const struct vm_config *config, struct vmm_error *err)
 	return 0;
 }
 
+static int check_restart(const char *word, struct vmm_error *err)
+{
+	if (word && strcmp(word, "always") != 0 && strcmp(word, "never") != 0) {
+		return vmm_error_set(err, -EINVAL, "restart '%.40s': 'always' or 'never'", word);
+	}
+	return 0;
+}
+
 /* ---- disks ---- */
 
 static int check_queue_size(uint64_t size, struct vmm_error *err)
@@ -204,6 +214,9 @@ static int check_disk(const struct vm_config *config, const struct vm_disk *disk
 			return vmm_error_set(err, -EEXIST, "path '%.200s' is used twice, by %s too",
 					     disk->file.path, other->id);
 		}
+	}
+	if (check_restart(disk->restart, err) < 0) {
+		return -EINVAL;
 	}
 	return check_queue_size(disk->queue_size, err);
 }
@@ -288,6 +301,9 @@ static int check_net_fields(const struct vm_net *net, struct vmm_error *err)
 {
 	bool open = net->fd >= 0 || net->handle;
 
+	if (check_restart(net->restart, err) < 0) {
+		return -EINVAL;
+	}
 	if (!open && net->wants_fd) {
 		return vmm_error_set(
 			err, -EINVAL,

@@ -53,6 +53,7 @@ struct vm_disk {
 	bool readonly;
 	bool sparse;
 	uint64_t queue_size;
+	char *restart; /* of its process: "always", "never", NULL: as the VMM was told */
 };
 
 struct vm_net {
@@ -75,6 +76,7 @@ struct vm_net {
 	 */
 	bool drop_foreign_source;
 	bool drop_foreign_source_given;
+	char *restart; /* as of a disk */
 };
 
 enum vm_console_mode {

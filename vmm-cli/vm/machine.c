@@ -2,18 +2,17 @@
 #include "vm/machine.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <vmm/dev/blk.h>
 #include <vmm/dev/console.h>
-#include <vmm/dev/disk.h>
 #include <vmm/dev/net.h>
 #include <vmm/dev/rng.h>
 #include <vmm/dev/serial.h>
 #include <vmm/dev/tap.h>
+
+#include "vm/files.h"
 
 struct build {
 	struct vmm_vm *vm;
@@ -24,36 +23,10 @@ struct build {
 
 /* ---- files the guest is loaded from ---- */
 
-static int open_regular(const struct vm_file *file, const char *what, struct vmm_error *err)
-{
-	const char *path = file->path ? file->path : "(descriptor)";
-	struct stat st;
-	int ret;
-	int fd;
-
-	/* O_NONBLOCK: opening a FIFO must not hang. */
-	fd = file->fd >= 0 ? fcntl(file->fd, F_DUPFD_CLOEXEC, 3)
-			   : open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-	if (fd < 0 || fstat(fd, &st) < 0) {
-		ret = -errno;
-		if (fd >= 0) {
-			close(fd);
-		}
-		return vmm_error_set(err, ret, "%s '%.250s': %s", what, path, strerror(-ret));
-	}
-	if (!S_ISREG(st.st_mode)) {
-		close(fd);
-		return vmm_error_set(err, S_ISDIR(st.st_mode) ? -EISDIR : -EINVAL,
-				     "%s '%.250s': it is %s, not a file", what, path,
-				     S_ISDIR(st.st_mode) ? "a directory" : "a special file");
-	}
-	return fd;
-}
-
 static int load_file(struct build *b, const struct vm_file *file, const char *what,
 		     int (*set)(struct vmm_vm *, int, struct vmm_error *))
 {
-	int fd = open_regular(file, what, b->err);
+	int fd = vm_file_open(file, what, b->err);
 	int ret;
 
 	if (fd < 0) {
@@ -62,8 +35,7 @@ static int load_file(struct build *b, const struct vm_file *file, const char *wh
 	ret = set(b->vm, fd, b->err);
 	if (ret < 0) {
 		close(fd);
-		return vmm_error_wrap(b->err, ret, "%s '%.250s'", what,
-				      file->path ? file->path : "(descriptor)");
+		return vmm_error_wrap(b->err, ret, "%s '%.250s'", what, vm_file_name(file));
 	}
 	return 0;
 }
@@ -134,26 +106,6 @@ static int add_rng(struct build *b)
 	return ret < 0 ? ret : add_virtio(b, VM_RNG_ID, dev);
 }
 
-static int open_disk(const struct vm_disk *disk, struct vmm_disk **out, struct vmm_error *err)
-{
-	const struct vmm_disk_config config = {.read_only = disk->readonly};
-	int ret;
-	int fd;
-
-	if (disk->file.fd < 0) {
-		return vmm_disk_open(out, disk->file.path, &config, err);
-	}
-	fd = fcntl(disk->file.fd, F_DUPFD_CLOEXEC, 3);
-	if (fd < 0) {
-		return vmm_error_set(err, -errno, "%s", strerror(errno));
-	}
-	ret = vmm_disk_open_fd(out, fd, &config, err);
-	if (ret < 0) {
-		close(fd);
-	}
-	return ret;
-}
-
 static int add_disk(struct build *b, const struct vm_disk *disk)
 {
 	struct vmm_blk_config config = {
@@ -161,7 +113,7 @@ static int add_disk(struct build *b, const struct vm_disk *disk)
 		.queue_size = (uint16_t)disk->queue_size,
 	};
 	struct vmm_virtio_device *dev = NULL;
-	int ret = open_disk(disk, &config.disk, b->err);
+	int ret = vm_disk_open(&config.disk, disk, VMM_DISK_AUTO, b->err);
 
 	if (ret < 0) {
 		return vmm_error_wrap(b->err, ret, "%s", disk->id);

@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: MIT */
+#include "vm/child.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/*
+ * Above what systemd gives to containers (up to 0x6fffffff) and below what breaks programs that
+ * take ids for signed: nobody's, see docs/decisions/0010. Process ids are below 2^22.
+ */
+#define UID_BASE UINT32_C(0x70000000)
+/* "nobody", where ids that high do not exist. */
+#define UID_NOBODY 65534u
+
+/* ---- who ---- */
+
+/* Does the id exist in this user namespace? */
+static bool is_mapped(uint32_t uid)
+{
+	FILE *map = fopen("/proc/self/uid_map", "re");
+	unsigned long first;
+	unsigned long count;
+	bool found = false;
+
+	if (!map) {
+		return true; /* no user namespaces: all ids exist */
+	}
+	while (!found && fscanf(map, "%lu %*u %lu", &first, &count) == 2) {
+		found = uid >= first && uid - first < count;
+	}
+	(void)fclose(map);
+	return found;
+}
+
+void vm_nursery_init(struct vm_nursery *n, const struct vm_body_config *config)
+{
+	uint32_t base = config->isolation.uid_base;
+
+	memset(n, 0, sizeof(*n));
+	n->loop = config->loop;
+	n->log = config->log;
+	n->uid = (base ? base : UID_BASE) + (uint32_t)getpid();
+	if (geteuid() == 0 && !is_mapped(n->uid)) {
+		vmm_log(n->log, VMM_LOG_WARN,
+			"there is no user %u here: processes of this VM are user %u, as those of "
+			"others may be (--uid-base)",
+			(unsigned)n->uid, UID_NOBODY);
+		n->uid = UID_NOBODY;
+	}
+}
+
+/* ---- starting ---- */
+
+static void close_fd(int *fd)
+{
+	if (*fd >= 0) {
+		(void)close(*fd);
+		*fd = -1;
+	}
+}
+
+static int spawn(struct vm_child *c, const struct vm_nursery *n,
+		 const struct vm_child_config *config, int socket, int log, struct vmm_error *err)
+{
+	struct vmm_process_fd fds[CHILD_FDS_MAX + 2] = {
+		{log, STDERR_FILENO},
+		{socket, CHILD_FD_SOCKET},
+	};
+	const struct vmm_process_config process = {
+		.program = config->program,
+		.argv = config->argv,
+		.fds = fds,
+		.fd_count = config->fd_count + 2,
+		.uid = n->uid,
+		.gid = (gid_t)n->uid,
+	};
+
+	for (size_t i = 0; i < config->fd_count; i++) {
+		fds[i + 2] = (struct vmm_process_fd){config->fds[i], CHILD_FD_FIRST + (int)i};
+	}
+	return vmm_process_spawn(&c->process, &process, err);
+}
+
+static void on_pidfd(void *ctx, int fd, uint32_t events)
+{
+	struct vm_child *c = ctx;
+
+	(void)fd;
+	(void)events;
+	c->on_end(c->ctx);
+}
+
+void vm_child_init(struct vm_child *c)
+{
+	memset(c, 0, sizeof(*c));
+	c->socket = -1;
+	c->log.fd = -1;
+}
+
+int vm_child_start(struct vm_child *c, struct vm_nursery *n, const struct vm_child_config *config,
+		   struct vmm_error *err)
+{
+	int pair[2] = {-1, -1};
+	int log = -1;
+	int ret;
+
+	vm_child_init(c);
+	c->on_end = config->on_end;
+	c->ctx = config->ctx;
+	ret = socketpair(AF_UNIX, config->socket_type | SOCK_CLOEXEC, 0, pair) == 0 ? 0 : -errno;
+	if (ret == 0) {
+		ret = vm_childlog_open(&c->log, n->loop, n->log, &n->limit, config->name, &log);
+	}
+	if (ret < 0) {
+		(void)vmm_error_wrap(err, ret, "%s", config->name);
+	} else {
+		ret = spawn(c, n, config, pair[1], log, err);
+	}
+	if (ret == 0) {
+		ret = vmm_loop_add_fd(n->loop, c->process.pidfd, VMM_LOOP_READABLE, on_pidfd, c,
+				      &c->ended);
+	}
+	c->socket = pair[0];
+	close_fd(&pair[1]);
+	close_fd(&log);
+	if (ret < 0) {
+		vm_child_end(c);
+	}
+	return ret;
+}
+
+/* ---- ending ---- */
+
+/* What is left of one that is gone. */
+static void clear(struct vm_child *c)
+{
+	vmm_source_remove(c->ended);
+	c->ended = NULL;
+	vm_childlog_close(&c->log);
+	close_fd(&c->socket);
+}
+
+/* A source has to go before its descriptor does. */
+static bool has_ended(const struct vm_child *c, int timeout_ms)
+{
+	struct pollfd p = {.fd = c->process.pidfd, .events = POLLIN};
+
+	return poll(&p, 1, timeout_ms) == 1;
+}
+
+int vm_child_wait(struct vm_child *c, int timeout_ms, int *status)
+{
+	*status = 0;
+	if (c->process.pid == 0) {
+		return 1;
+	}
+	if (!has_ended(c, timeout_ms)) {
+		return 0;
+	}
+	vmm_source_remove(c->ended);
+	c->ended = NULL;
+	(void)vmm_process_wait(&c->process, -1, status);
+	clear(c);
+	return 1;
+}
+
+void vm_child_end(struct vm_child *c)
+{
+	vmm_source_remove(c->ended);
+	c->ended = NULL;
+	vmm_process_kill(&c->process);
+	clear(c);
+}
+
+const char *vm_child_status(int status, char *buf, size_t len)
+{
+	if (WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS) {
+		(void)snprintf(buf, len, "was killed for a system call that it may not make");
+	} else if (WIFSIGNALED(status)) {
+		(void)snprintf(buf, len, "was killed by signal %d (%s)", WTERMSIG(status),
+			       strsignal(WTERMSIG(status)));
+	} else {
+		(void)snprintf(buf, len, "ended with status %d", WEXITSTATUS(status));
+	}
+	return buf;
+}
