@@ -153,6 +153,8 @@ enum vmm_disk_engine vmm_disk_get_engine(const struct vmm_disk *disk);
  * with is not restricted: IORING_ENTER_GETEVENTS or none are used.
  */
 bool vmm_disk_is_restricted(const struct vmm_disk *disk);
+
+/*
  * The descriptor behind a disk made by these functions, which owns it: for handing the disk, with
  * its lock, to another process, which uses vmm_disk_open_fd.
  */
