@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <vmm/dev/net.h>
@@ -13,7 +14,8 @@
 static const char help[] =
 	"net: a network interface\n"
 	"  --tap NAME           a tap interface, made when there is none\n"
-	"  --tap-fd N           the same, attached already, with IFF_NO_PI and IFF_VNET_HDR\n"
+	"  --tap-fd N           the same, attached already, with IFF_NO_PI and IFF_VNET_HDR,\n"
+	"                       or a socket that takes and gives one frame a packet\n"
 	"  --mac MAC            the guest's address\n"
 	"  --mtu N              told to the guest, and enforced\n"
 	"  --drop-foreign-source\n"
@@ -87,6 +89,17 @@ static int net_open(struct program *p, struct vmm_error *err)
 		      : program_add_fd(p, "tap-fd", fd, err);
 }
 
+/* Frames also come by a socket, from another VM or any program. */
+static int open_fd(struct vmm_tap **out, int fd, struct vmm_error *err)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) == 0 && S_ISSOCK(st.st_mode)) {
+		return vmm_tap_from_socket(out, fd, err);
+	}
+	return vmm_tap_from_fd(out, fd, err);
+}
+
 static int net_create(struct program *p, struct vmm_virtio_device **out, struct vmm_error *err)
 {
 	struct vmm_net_config config = {
@@ -94,7 +107,7 @@ static int net_create(struct program *p, struct vmm_virtio_device **out, struct 
 		.no_offloads = program_flag(p, "no-offloads"),
 	};
 	uint64_t mtu;
-	int ret = vmm_tap_from_fd(&config.tap, program_fd(p, "tap-fd"), err);
+	int ret = open_fd(&config.tap, program_fd(p, "tap-fd"), err);
 
 	if (ret < 0) {
 		return ret;

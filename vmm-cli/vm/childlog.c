@@ -32,8 +32,20 @@ static const struct {
 	{"debug: ", VMM_LOG_DEBUG},
 };
 
+/* "vmm-device blk: " is said by the child's name here. */
+static void skip_program(const char **line)
+{
+	static const char program[] = "vmm-device ";
+	const char *colon = strstr(*line, ": ");
+
+	if (strncmp(*line, program, sizeof(program) - 1) == 0 && colon) {
+		*line = colon + 2;
+	}
+}
+
 static enum vmm_log_level take_level(const char **line)
 {
+	skip_program(line);
 	for (size_t i = 0; i < sizeof(levels) / sizeof(levels[0]); i++) {
 		size_t len = strlen(levels[i].prefix);
 
@@ -74,6 +86,10 @@ static void end_line(struct vm_childlog *c)
 	c->too_long = false;
 	vm_text_clean(c->line);
 	level = take_level(&line);
+	if (strcmp(line, CHILDLOG_READY) == 0) {
+		c->ready = true;
+		return;
+	}
 	if (level == VMM_LOG_ERROR) {
 		memcpy(c->last_error, line, strlen(line) + 1);
 	}

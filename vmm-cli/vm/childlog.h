@@ -17,6 +17,8 @@
 
 #define CHILDLOG_LINE_MAX   400u
 #define CHILDLOG_PER_SECOND 50u
+/* A line that is not for the log: the child has what it needs. */
+#define CHILDLOG_READY "ready"
 
 /* Shared by the children of a VM; zero-initialised. */
 struct vm_childlog_limit {
@@ -34,6 +36,7 @@ struct vm_childlog {
 	int fd; /* reading end; -1: closed */
 	size_t len;
 	bool too_long; /* the rest of the line is dropped */
+	bool ready;    /* it has said so */
 	char line[CHILDLOG_LINE_MAX + 1];
 	char last_error[CHILDLOG_LINE_MAX + 1]; /* the last line that was an error, or "" */
 };

@@ -62,11 +62,6 @@ void vm_counters_close(struct vm_counters *c)
 	}
 }
 
-bool vm_counters_begun(const struct vm_counters *c)
-{
-	return c->records && *(const volatile char *)&c->records[0].name[0] != '\0';
-}
-
 /* A copy, with an end; false when it is no name. */
 static bool take_name(char *out, const struct vm_counter_record *record)
 {

@@ -26,8 +26,6 @@ struct vm_counters {
 /* *fd: for the writer, the caller's to close; its size is sealed. errno of memfd_create, mmap. */
 int vm_counters_open(struct vm_counters *c, int *fd);
 void vm_counters_close(struct vm_counters *c);
-/* Has the writer written anything? */
-bool vm_counters_begun(const struct vm_counters *c);
 void vm_counters_each(const struct vm_counters *c,
 		      void (*emit)(void *ctx, const char *name, uint64_t value), void *ctx);
 

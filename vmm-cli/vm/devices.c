@@ -18,6 +18,8 @@
 /* Before a process that was told to go by the end of its connection is killed. */
 #define END_MS 1000
 
+#define MIB (UINT64_C(1) << 20)
+
 /* ---- what there is ---- */
 
 static struct vm_device *add(struct vm_devices *d, const char *kind, const char *id)
@@ -91,6 +93,7 @@ int vm_devices_open(struct vm_devices *d, struct vm_config *config, bool restart
 	int ret;
 	size_t i;
 
+	d->guest_memory = config->memory.size;
 	d->list = calloc(config->disk_count + config->net_count + 2, sizeof(*d->list));
 	if (!d->list) {
 		return vmm_error_set(err, -ENOMEM, "out of memory");
@@ -178,7 +181,7 @@ static void put_console(struct args *a, const struct vm_device *dev)
 		put(a, "5");
 		put(a, "--inotify-fd");
 		put(a, "6");
-	} else if (dev->fds[0] >= 0) {
+	} else {
 		put(a, isatty(dev->fds[0]) ? "--pty-fd" : "--out-fd");
 		put(a, "5");
 	}
@@ -208,6 +211,7 @@ static void fill_args(struct args *a, const struct vm_device *dev)
 	put(a, "2");
 	put(a, "--counters-fd");
 	put(a, "4");
+	put_number(a, "--guest-memory", (dev->owner->guest_memory + MIB - 1) / MIB);
 	put_resources(a, dev);
 }
 

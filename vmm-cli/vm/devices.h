@@ -33,6 +33,7 @@ struct vm_devices {
 	struct vm_nursery *nursery;
 	struct vm_channel *channel;
 	const char *program;
+	uint64_t guest_memory; /* bytes, which a process may map */
 	const struct vm_devices_events *events;
 	void *ctx;
 	size_t count;

@@ -20,7 +20,7 @@
 #include "vm/files.h"
 
 /* For the vm process to write the last of its output. */
-#define STOP_MS 2000
+#define STOP_MS  2000
 #define END_MS   2000
 #define DEATH_MS 200 /* between the end of its connection and its own */
 

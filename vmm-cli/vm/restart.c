@@ -197,7 +197,7 @@ static int wait_until_ready(struct vm_server *s, const char *id, struct vmm_erro
 	char words[96];
 	int status;
 
-	for (int i = 0; i < READY_MS && !vm_counters_begun(&s->counters); i++) {
+	for (int i = 0; i < READY_MS && !s->child.log.ready; i++) {
 		if (vm_child_wait(&s->child, 0, &status) == 1) {
 			return vmm_error_set(err, -EIO, "%s: the new process %s%s%s", id,
 					     vm_child_status(status, words, sizeof(words)),
@@ -205,8 +205,12 @@ static int wait_until_ready(struct vm_server *s, const char *id, struct vmm_erro
 					     s->child.log.last_error);
 		}
 		(void)nanosleep(&step, NULL);
+		vm_childlog_drain(&s->child.log);
 	}
-	return 0;
+	return s->child.log.ready ? 0
+				  : vmm_error_set(err, -ETIMEDOUT,
+						  "%s: the new process is not ready after %d s", id,
+						  READY_MS / 1000);
 }
 
 int vm_device_replace(struct vm_device *dev, struct vmm_error *err)

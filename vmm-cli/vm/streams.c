@@ -131,9 +131,11 @@ static int start_console(struct vm_streams *s, const struct vm_body_config *conf
 	case VM_CONSOLE_FILE:
 		ret = start_pipe(&s->console_pump, config->loop, s->console, &s->console_out);
 		return ret < 0 ? vmm_error_wrap(err, ret, "pipe") : 0;
+	case VM_CONSOLE_NULL:
+		s->console_out = open("/dev/null", O_WRONLY | O_CLOEXEC);
+		return s->console_out < 0 ? vmm_error_wrap(err, -errno, "/dev/null") : 0;
 	case VM_CONSOLE_PTY:
 	case VM_CONSOLE_OFF:
-	case VM_CONSOLE_NULL:
 		break;
 	}
 	return 0;

@@ -21,7 +21,7 @@ struct vm_streams {
 	/* Of a run. */
 	struct vm_pump console_pump;
 	struct vm_pump serial_pump;
-	int console_out; /* writing end of a pipe; -1: none */
+	int console_out; /* writing end of a pipe, or /dev/null; -1: none */
 	int serial_out;
 };
 
