@@ -166,11 +166,14 @@ static int wait_until(int fd, short events, int64_t end)
 {
 	struct pollfd p = {.fd = fd, .events = events};
 	int64_t left = end - now_ms();
+	const struct timespec limit = {.tv_sec = (time_t)(left / 1000),
+				       .tv_nsec = (long)(left % 1000) * 1000000};
 
 	if (left <= 0) {
 		return -ETIMEDOUT;
 	}
-	if (poll(&p, 1, (int)left) < 0 && errno != EINTR) {
+	/* ppoll, as poll goes on after SIGSTOP by a call that the vm process may not make. */
+	if (ppoll(&p, 1, &limit, NULL) < 0 && errno != EINTR) {
 		return -errno;
 	}
 	return 0;
