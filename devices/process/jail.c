@@ -4,8 +4,9 @@
  * file system, the network, capabilities, other descriptors. Before it looks at the first byte of
  * a guest: all system calls but those of the device's work.
  *
- * With one front end after the other the filter has to leave what another memory table takes, and
- * comes before the first connection.
+ * Before the first message of a front end there is a first filter, which leaves what memory tables
+ * and the final filter take. With one front end after the other it is the only one, since another
+ * memory table may always come.
  */
 #include "program.h"
 
@@ -21,11 +22,6 @@
 #define RECORD_LIMIT (2 * MIB) /* the record of what is in flight is a file as well */
 /* A memory table comes while the descriptors of the one before are still there. */
 #define SERVED_FDS 64u
-
-static uint64_t file_limit(const struct program *p)
-{
-	return p->kind->file_limit ? p->kind->file_limit(p) : 0;
-}
 
 /* Everything that was given but what is of no more use. */
 static size_t kept_fds(const struct program *p, int *fds)
@@ -63,15 +59,36 @@ int program_enter_jail(struct program *p, bool served, struct vmm_error *err)
 		return 0;
 	}
 	config.keep_count = kept_fds(p, fds);
-	config.file_limit = file_limit(p) > RECORD_LIMIT ? file_limit(p) : RECORD_LIMIT;
+	/* Now, because it may take calls that the filters do not allow. */
+	p->file_limit = p->kind->file_limit ? p->kind->file_limit(p) : 0;
+	config.file_limit = p->file_limit > RECORD_LIMIT ? p->file_limit : RECORD_LIMIT;
 	config.memory_limit = guest == 0 ? 0 : guest * MIB + GUARDS + OWN_MEMORY;
 	config.fd_limit = served ? SERVED_FDS : 0;
 	return vmm_jail_enter(&config, &p->level, err);
 }
 
+static const char *profile_name(const struct program *p)
+{
+	return p->kind->profile ? p->kind->profile(p) : p->kind->name;
+}
+
+int program_seal_setup(struct program *p, struct vmm_error *err)
+{
+	const struct rlimit none = {0};
+	char profile[32];
+	int ret = 0;
+
+	if (p->isolated) {
+		(void)setrlimit(RLIMIT_NPROC,
+				&none); /* again, and checked, with the final filter */
+		(void)snprintf(profile, sizeof(profile), "%s-setup", profile_name(p));
+		ret = vmm_jail_seal_thread(profile);
+	}
+	return ret < 0 ? vmm_error_wrap(err, ret, "cannot filter system calls") : 0;
+}
+
 int program_seal(struct program *p, bool served, struct vmm_error *err)
 {
-	const char *base = p->kind->profile ? p->kind->profile(p) : p->kind->name;
 	struct rlimit files = {0};
 	char profile[32];
 	char level[256];
@@ -80,10 +97,10 @@ int program_seal(struct program *p, bool served, struct vmm_error *err)
 	if (!p->isolated) {
 		return 0;
 	}
-	(void)snprintf(profile, sizeof(profile), "%s%s", base, served ? "-served" : "");
+	(void)snprintf(profile, sizeof(profile), "%s%s", profile_name(p), served ? "-served" : "");
 	if (!served) {
 		/* Nobody can ask for a record any more. */
-		files.rlim_cur = file_limit(p);
+		files.rlim_cur = p->file_limit;
 		files.rlim_max = files.rlim_cur;
 		if (setrlimit(RLIMIT_FSIZE, &files) != 0) {
 			return vmm_error_set(err, -errno, "cannot limit file sizes: %s",

@@ -79,6 +79,7 @@ struct program {
 	struct vmm_log log;
 	int log_fd;
 	bool isolated;
+	uint64_t file_limit; /* bytes that its files may have, set by program_enter_jail */
 	struct vmm_jail_level level;
 
 	void *host;   /* the kind's: disk, tap, terminal; NULL where the device has it */
@@ -131,6 +132,8 @@ void counters_write(void *page, struct vmm_virtio_device *dev);
 
 /* Everything but the filter; from then on there is nothing to be opened. */
 int program_enter_jail(struct program *p, bool served, struct vmm_error *err);
+/* The first of two filters: before a front end is listened to. */
+int program_seal_setup(struct program *p, struct vmm_error *err);
 /* The filter. served: for one connection after the other. */
 int program_seal(struct program *p, bool served, struct vmm_error *err);
 

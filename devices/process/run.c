@@ -75,9 +75,11 @@ static int serve_one(struct run *r, struct vmm_error *err)
 		.on_closed = on_closed,
 		.ctx = r,
 	};
+	int ret = program_seal_setup(r->p, err);
 
-	int ret = vmm_vhost_backend_create(&r->backend, r->dev, &config, err);
-
+	if (ret == 0) {
+		ret = vmm_vhost_backend_create(&r->backend, r->dev, &config, err);
+	}
 	if (ret == 0) {
 		/* A starter that replaces another process waits for these words. */
 		vmm_log(&r->p->log, VMM_LOG_INFO, "ready");

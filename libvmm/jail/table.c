@@ -16,6 +16,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 
 #include "internal.h"
@@ -44,10 +45,11 @@
 	{                                                   \
 		.arg = (n), .mask = (bits), .value = (bits) \
 	}
-#define IOCTL(request)  CHECKED(ioctl, INT_IS(1, request))
-#define FCNTL(command)  CHECKED(fcntl, INT_IS(1, command))
-#define FALLOCATE(mode) CHECKED(fallocate, INT_IS(1, mode))
-#define FUTEX(op)       CHECKED(futex, INT_IS(1, op))
+#define IOCTL(request)   CHECKED(ioctl, INT_IS(1, request))
+#define FCNTL(command)   CHECKED(fcntl, INT_IS(1, command))
+#define FALLOCATE(mode)  CHECKED(fallocate, INT_IS(1, mode))
+#define OWN_LIMIT(which) CHECKED(prlimit64, INT_IS(0, 0), INT_IS(1, which))
+#define FUTEX(op)        CHECKED(futex, INT_IS(1, op))
 
 /* ---- what the C library and the sanitizers add ---- */
 
@@ -109,6 +111,19 @@
 		FCNTL(F_GETFD), FCNTL(F_SETFD), FCNTL(F_GETFL), FCNTL(F_SETFL),               \
 		FCNTL(F_ADD_SEALS), FCNTL(F_GET_SEALS)
 
+/* Linux 6.10; the number is the same on every architecture. */
+#ifndef SYS_mseal
+#define SYS_mseal 462
+#endif
+
+/*
+ * Until the driver starts the device, which may be never: the front end's messages, which bring
+ * memory and records, and the way to the final filter. Nothing of a guest is looked at yet, but the
+ * front end may be in a guest's hands.
+ */
+#define SETUP_RULES \
+	SERVED_RULES, ANY(seccomp), ANY(mseal), OWN_LIMIT(RLIMIT_NPROC), OWN_LIMIT(RLIMIT_FSIZE)
+
 /* ---- the lists ---- */
 
 /*
@@ -158,6 +173,15 @@ static const struct vmm_jail_rule console_served[] = {CONSOLE_RULES, SERVED_RULE
 static const struct vmm_jail_rule net_served[] = {NET_RULES, SERVED_RULES, SANITIZER_RULES};
 static const struct vmm_jail_rule blk_served[] = {BLK_RULES, SERVED_RULES, SANITIZER_RULES};
 
+static const struct vmm_jail_rule rng_setup[] = {DEVICE_RULES, SETUP_RULES, SANITIZER_RULES};
+static const struct vmm_jail_rule console_setup[] = {CONSOLE_RULES, SETUP_RULES, SANITIZER_RULES};
+static const struct vmm_jail_rule net_setup[] = {NET_RULES, SETUP_RULES, SANITIZER_RULES};
+static const struct vmm_jail_rule net_socket_setup[] = {NET_SOCKET_RULES, SETUP_RULES,
+							SANITIZER_RULES};
+static const struct vmm_jail_rule blk_setup[] = {BLK_RULES, SETUP_RULES, SANITIZER_RULES};
+static const struct vmm_jail_rule blk_uring_setup[] = {BLK_RULES, ANY(io_uring_enter), SETUP_RULES,
+						       SANITIZER_RULES};
+
 #define PROFILE(name, rules)                                        \
 	{                                                           \
 		(name), (rules), sizeof(rules) / sizeof((rules)[0]) \
@@ -176,6 +200,12 @@ static const struct vmm_jail_profile profiles[] = {
 	PROFILE("console-served", console_served),
 	PROFILE("net-served", net_served),
 	PROFILE("blk-served", blk_served),
+	PROFILE("rng-setup", rng_setup),
+	PROFILE("console-setup", console_setup),
+	PROFILE("net-setup", net_setup),
+	PROFILE("net-socket-setup", net_socket_setup),
+	PROFILE("blk-setup", blk_setup),
+	PROFILE("blk-uring-setup", blk_uring_setup),
 };
 
 size_t vmm_jail_profile_count(void)
