@@ -13,6 +13,7 @@
 #include "cli.h"
 #include "config/config.h"
 #include "instance.h"
+#include "processes.h"
 
 #define MIB (INT64_C(1) << 20)
 
@@ -66,6 +67,10 @@ static void print_info(const struct instance_roots *roots, const char *name, con
 
 	printf("%s: %s\n", name, text(info, "state"));
 	printf("  process       %d\n", (int)instance_pid(roots, name));
+	printf("  isolation     %s\n",
+	       strcmp(text(info, "isolation"), "none") == 0
+		       ? "none: guest and devices in one process, without a jail"
+		       : "a process and a jail for the guest and for each device");
 	printf("  kernel        %s\n", text(payload, "kernel"));
 	printf("  command line  %s\n", text(payload, "cmdline"));
 	printf("  vCPUs         %" JSON_INTEGER_FORMAT "\n",
@@ -78,51 +83,94 @@ static void print_info(const struct instance_roots *roots, const char *name, con
 }
 
 static const char help[] =
-	"usage: vmm-cli info [--json] [--vms DIR] [--run-dir DIR] NAME\n"
+	"usage: vmm-cli info [--json] [--processes] [--vms DIR] [--run-dir DIR] NAME\n"
 	"\n"
 	"Tells what the VM called NAME is made of, in which state it is, where its console\n"
 	"and its log are, and what its devices have done. --json prints the VMM's own\n"
 	"answer, as its API gives it.\n"
 	"\n"
+	"  --processes  its processes instead: who they are, what they may do and what they\n"
+	"               hold. CALLS is the number of system calls that their filter allows\n"
 	"  --vms DIR, --run-dir DIR  as for vmm-cli start\n";
 
-static int fetch(const struct instance_roots *roots, const char *name, json_t **info,
-		 json_t **counters, struct vmm_error *err)
+/* The socket of a VM that has a VMM. */
+static int find_socket(const struct instance_roots *roots, const char *name, char socket[PATH_MAX],
+		       struct vmm_error *err)
 {
-	char socket[PATH_MAX];
 	int ret = cli_name_check(name, err);
 
 	if (ret == 0) {
 		ret = instance_path(roots, name, "vmm", socket, err);
 	}
+	if (ret == 0 && instance_state(roots, name) == INSTANCE_ABSENT) {
+		ret = instance_check_known(roots, name, err);
+		if (ret == 0) {
+			ret = vmm_error_set(err, -ESRCH,
+					    "VM '%s' does not run; vmm-cli list shows what does",
+					    name);
+		}
+	}
+	return ret;
+}
+
+static void print_json(const json_t *json)
+{
+	(void)json_dumpf(json, stdout, JSON_INDENT(2));
+	putchar('\n');
+}
+
+static int show_vm(const struct instance_roots *roots, const char *name, const char *socket,
+		   bool as_json, struct vmm_error *err)
+{
+	json_t *info = NULL;
+	json_t *counters = NULL;
+	int ret = api_call(socket, "GET", "vm.info", NULL, NULL, 0, &info, err);
+
 	if (ret < 0) {
 		return ret;
 	}
-	if (instance_state(roots, name) == INSTANCE_ABSENT) {
-		ret = instance_check_known(roots, name, err);
-		if (ret < 0) {
-			return ret;
-		}
-		return vmm_error_set(err, -ESRCH,
-				     "VM '%s' does not run; vmm-cli list shows what does", name);
-	}
-	ret = api_call(socket, "GET", "vm.info", NULL, NULL, 0, info, err);
-	if (ret == 0) {
+	if (as_json) {
+		print_json(info);
+	} else {
 		/* A guest that is off has counted nothing. */
-		(void)api_call(socket, "GET", "vm.counters", NULL, NULL, 0, counters, NULL);
+		(void)api_call(socket, "GET", "vm.counters", NULL, NULL, 0, &counters, NULL);
+		print_info(roots, name, info, counters);
 	}
-	return ret;
+	json_decref(info);
+	json_decref(counters);
+	return 0;
+}
+
+static int show_processes(const char *socket, bool as_json, struct vmm_error *err)
+{
+	json_t *list = NULL;
+	int ret = api_call(socket, "GET", "vm.processes", NULL, NULL, 0, &list, err);
+
+	if (ret < 0) {
+		return ret;
+	}
+	processes_inspect(list);
+	if (as_json) {
+		print_json(list);
+	} else {
+		processes_print(list);
+	}
+	json_decref(list);
+	return 0;
 }
 
 int cmd_info(int argc, char **argv)
 {
 	bool as_json = false;
-	const struct cli_option options[] = {{.name = "json", .flag = &as_json}, {.name = NULL}};
+	bool processes = false;
+	const struct cli_option options[] = {{.name = "json", .flag = &as_json},
+					     {.name = "processes", .flag = &processes},
+					     {.name = NULL}};
 	struct instance_roots roots;
 	struct vmm_error err = {0};
-	json_t *info = NULL;
-	json_t *counters = NULL;
+	char socket[PATH_MAX];
 	int status = cli_options_with_roots(argc, argv, help, options, &roots);
+	int ret;
 
 	if (status != CLI_GO_ON) {
 		return status;
@@ -130,16 +178,10 @@ int cmd_info(int argc, char **argv)
 	if (argc - optind != 1) {
 		return cli_usage("info", "the name of one VM");
 	}
-	if (fetch(&roots, argv[optind], &info, &counters, &err) < 0) {
-		return cli_fail("info", &err);
+	ret = find_socket(&roots, argv[optind], socket, &err);
+	if (ret == 0) {
+		ret = processes ? show_processes(socket, as_json, &err)
+				: show_vm(&roots, argv[optind], socket, as_json, &err);
 	}
-	if (as_json) {
-		(void)json_dumpf(info, stdout, JSON_INDENT(2));
-		putchar('\n');
-	} else {
-		print_info(&roots, argv[optind], info, counters);
-	}
-	json_decref(info);
-	json_decref(counters);
-	return EXIT_OK;
+	return ret < 0 ? cli_fail("info", &err) : EXIT_OK;
 }

@@ -353,6 +353,12 @@ static void close_device(struct vm_device *dev, int timeout_ms)
 
 void vm_devices_close(struct vm_devices *d)
 {
+	/* Those that were never connected wait for the end of what would have been a connection. */
+	for (size_t i = 0; i < d->count; i++) {
+		if (d->list[i].now) {
+			vm_device_handed_over(&d->list[i]);
+		}
+	}
 	for (size_t i = 0; i < d->count; i++) {
 		close_device(&d->list[i], END_MS);
 	}
