@@ -1,30 +1,25 @@
 /* SPDX-License-Identifier: MIT */
 #include "devfuzz.h"
 
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-#define STEPS_MAX  2000u
-#define ARENA_SIZE (256u << 10)
-#define BUFS_MAX   32u
+#define STEPS_MAX   2000u
+#define ARENA_SIZE  (256u << 10)
+#define BUFS_MAX    32u
+#define ROUNDS_MAX  64u
 
 struct devfuzz {
+	struct devfuzz_device device;
 	struct fakedrv *drv;
 	struct devfuzz_input *in;
 	uint8_t *arena;
 	unsigned queues;
-	bool tainted; /* descriptors were written past the fake driver's books */
+	bool refill;      /* chains are offered again as soon as they come back, */
+	unsigned refills; /* so many in one input: more than a kick may take */
+	bool tainted;     /* descriptors were written past the fake driver's books */
+	bool far;         /* and may have led anywhere in memory */
 	uint64_t room[VMM_VIRTIO_QUEUES_MAX][VMM_VIRTQ_SIZE_MAX]; /* by head; UINT64_MAX: not out */
 };
-
-#define REQUIRE(condition)                                                                 \
-	do {                                                                               \
-		if (!(condition)) {                                                        \
-			(void)fprintf(stderr, "%s: not true: %s\n", __func__, #condition); \
-			abort();                                                           \
-		}                                                                          \
-	} while (0)
 
 uint8_t devfuzz_u8(struct devfuzz_input *in)
 {
@@ -54,7 +49,9 @@ void devfuzz_bytes(struct devfuzz_input *in, uint8_t *out, size_t len)
 
 static void forget(struct devfuzz *f)
 {
-	memset(f->room, 0xff, sizeof(f->room));
+	for (unsigned i = 0; i < f->queues; i++) {
+		memset(f->room[i], 0xff, f->device.dev->queue_sizes[i] * sizeof(f->room[i][0]));
+	}
 	f->tainted = false;
 }
 
@@ -72,6 +69,8 @@ static void start(struct devfuzz *f)
 	/* Bits of the transport stay: without VERSION_1 nothing starts. */
 	options.refuse &= ~VMM_VIRTIO_F_VERSION_1;
 	forget(f);
+	f->refill = how >> 5 == 5;
+	judge_flip((how & 64u) == 0);
 	(void)fakedrv_start(f->drv, &options);
 }
 
@@ -83,15 +82,38 @@ static bool usable(struct devfuzz *f, unsigned queue)
 	       vmm_carrier_get_queue(fakedrv_carrier(f->drv), queue, &q) == 0 && q.enabled;
 }
 
+static void check_used(struct devfuzz *f, unsigned queue, const struct fakedrv_used *used)
+{
+	REQUIRE(used->head < VMM_VIRTQ_SIZE_MAX);
+	REQUIRE(used->len <= f->room[queue][used->head]);
+	REQUIRE(f->room[queue][used->head] != UINT64_MAX);
+}
+
 static void collect(struct devfuzz *f, unsigned queue)
 {
 	struct fakedrv_used used;
 
 	while (!f->tainted && fakedrv_used(f->drv, queue, &used)) {
-		REQUIRE(used.head < VMM_VIRTQ_SIZE_MAX);
-		REQUIRE(used.len <= f->room[queue][used.head]);
-		REQUIRE(f->room[queue][used.head] != UINT64_MAX);
+		check_used(f, queue, &used);
 		f->room[queue][used.head] = UINT64_MAX;
+	}
+}
+
+/* A driver on another CPU, which offers each chain again as soon as it sees it come back. */
+static void refill(void *ctx, struct vmm_virtq *q)
+{
+	struct devfuzz *f = ctx;
+	struct fakedrv_used used;
+
+	for (unsigned i = 0; i < f->queues && f->refill && !f->tainted; i++) {
+		if (!usable(f, i) || judge_queue_at(fakedrv_ring(f->drv, i)->desc) != q) {
+			continue;
+		}
+		while (f->refills > 0 && fakedrv_used_raw(f->drv, i, &used)) {
+			check_used(f, i, &used);
+			fakedrv_offer(f->drv, i, (uint16_t)used.head);
+			f->refills--;
+		}
 	}
 }
 
@@ -137,6 +159,7 @@ static void add_raw(struct devfuzz *f, unsigned queue)
 	uint32_t at = devfuzz_u32(f->in);
 
 	f->tainted = true;
+	f->far |= (at & 1u) != 0;
 	d->addr = at & 1u ? (uint64_t)at << 12 : fakedrv_gpa(f->drv, f->arena + at % ARENA_SIZE);
 	d->len = devfuzz_u32(f->in) >> (at & 2u ? 8 : 20);
 	d->flags = devfuzz_u8(f->in);
@@ -154,8 +177,7 @@ static void write_config(struct devfuzz *f)
 	fakedrv_write_config(f->drv, offset, bytes, len);
 }
 
-static void step(struct devfuzz *f, uint8_t op, void (*other)(void *ctx, struct devfuzz_input *in),
-		 void *ctx)
+static void step(struct devfuzz *f, uint8_t op)
 {
 	unsigned queue = op / 16 % f->queues;
 
@@ -186,8 +208,10 @@ static void step(struct devfuzz *f, uint8_t op, void (*other)(void *ctx, struct 
 	case 7:
 	case 8:
 	case 9:
-		if (other) {
-			other(ctx, f->in);
+		if (f->device.other) {
+			judge_begin();
+			f->device.other(f->device.ctx, f->in);
+			judge_end();
 		}
 		fakedrv_run(f->drv);
 		break;
@@ -201,26 +225,118 @@ static void step(struct devfuzz *f, uint8_t op, void (*other)(void *ctx, struct 
 	}
 }
 
-void devfuzz_run(struct vmm_virtio_device *dev, struct devfuzz_input *in,
-		 void (*other)(void *ctx, struct devfuzz_input *in), void *ctx)
-{
-	struct devfuzz *f = calloc(1, sizeof(*f));
+/* ---- the end ---- */
 
-	REQUIRE(f != NULL);
-	f->drv = fakedrv_create(dev);
-	f->in = in;
-	f->arena = fakedrv_alloc(f->drv, ARENA_SIZE);
-	f->queues = dev->queue_count;
-	forget(f);
-	(void)fakedrv_start(f->drv, NULL);
-	for (unsigned i = 0; i < STEPS_MAX && in->size > 0; i++) {
-		step(f, devfuzz_u8(in), other, ctx);
+static bool all_back(struct devfuzz *f)
+{
+	for (unsigned q = 0; q < f->queues; q++) {
+		const struct vmm_virtq *virtq;
+
+		if (!usable(f, q) || !(f->device.drains >> q & 1) ||
+		    (f->device.drains_with & ~fakedrv_features(f->drv)) != 0) {
+			continue;
+		}
+		virtq = judge_queue_at(fakedrv_ring(f->drv, q)->desc);
+		if (virtq && !judge_settled(virtq)) {
+			return false;
+		}
 	}
+	return true;
+}
+
+/* When nothing holds a device up, it owes every chain, unless it shows DEVICE_NEEDS_RESET. */
+static void settle(struct devfuzz *f)
+{
+	f->refill = false;
+	for (unsigned i = 0; i < ROUNDS_MAX && !fakedrv_needs_reset(f->drv); i++) {
+		if (f->device.settle) {
+			judge_begin();
+			f->device.settle(f->device.ctx);
+			judge_end();
+		}
+		for (unsigned q = 0; q < f->queues; q++) {
+			fakedrv_kick(f->drv, q);
+		}
+		if (all_back(f)) {
+			break;
+		}
+	}
+	REQUIRE(all_back(f) || fakedrv_needs_reset(f->drv));
 	for (unsigned q = 0; q < f->queues; q++) {
 		if (usable(f, q)) {
 			collect(f, q);
 		}
 	}
-	fakedrv_destroy(f->drv);
-	free(f);
+}
+
+/* Nothing that a driver does may wedge the device for the next one. */
+static void serve(struct devfuzz *f)
+{
+	struct fakedrv_options options = {.refuse = f->device.refuse};
+
+	fakedrv_reset(f->drv);
+	forget(f);
+	judge_flip(true);
+	if (f->device.settle) {
+		f->device.settle(f->device.ctx);
+	}
+	REQUIRE(fakedrv_start(f->drv, &options) == 0);
+	f->device.serve(f->device.ctx, f->drv, f->arena);
+	REQUIRE(!fakedrv_needs_reset(f->drv));
+	fakedrv_reset(f->drv);
+}
+
+struct devfuzz *devfuzz_create(const struct devfuzz_device *device)
+{
+	struct devfuzz *f = calloc(1, sizeof(*f));
+
+	REQUIRE(f != NULL);
+	f->device = *device;
+	f->drv = fakedrv_create(device->dev);
+	f->arena = fakedrv_alloc(f->drv, ARENA_SIZE);
+	f->queues = device->dev->queue_count;
+	return f;
+}
+
+/* Each input finds memory as the first one did. */
+static void clear(struct devfuzz *f)
+{
+	struct vmm_mem_mapping map;
+
+	if (f->far) {
+		REQUIRE(vmm_mem_clear(fakedrv_mem(f->drv)) == 0);
+	}
+	f->far = false;
+	memset(f->arena, 0, ARENA_SIZE);
+	REQUIRE(vmm_mem_get_mapping(fakedrv_mem(f->drv), 0, &map) == 0);
+	judge_window(map.host, (size_t)(f->arena + ARENA_SIZE - (uint8_t *)map.host), false);
+}
+
+static void run(struct devfuzz *f, struct devfuzz_input *in)
+{
+	f->in = in;
+	judge_reset();
+	judge_on_flush(refill, f);
+	judge_flip(true);
+	clear(f);
+	forget(f);
+	f->refill = false;
+	f->refills = 5u * f->device.dev->queue_sizes[0];
+	(void)fakedrv_start(f->drv, NULL);
+	for (unsigned i = 0; i < STEPS_MAX && in->size > 0; i++) {
+		step(f, devfuzz_u8(in));
+	}
+	settle(f);
+	serve(f);
+	judge_on_flush(NULL, NULL);
+}
+
+void devfuzz_run(struct devfuzz *f, const struct devfuzz_input *in)
+{
+	struct devfuzz_input copy;
+
+	do {
+		copy = *in;
+		run(f, &copy);
+	} while (judge_again());
 }

@@ -1,16 +1,22 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A hostile driver for any virtio device: reads its steps from an input and holds the device to
- * what every device owes its driver:
- *   - a chain comes back at most once, and only one that was offered,
- *   - with no more bytes written than it has room for,
- *   - and the loop comes to rest.
- * (Once the input has written descriptors by itself, only the sanitizers judge lengths.)
+ * A hostile driver for any virtio device: reads its steps from an input and, with the judge
+ * (judge.h) behind it, holds the device to what every device owes its driver:
+ *   - a chain comes back at most once, only one that was offered, with no more bytes than it has
+ *     room for; and when the back end has nothing to wait for, every chain has come back,
+ *   - the loop comes to rest, even if the driver offers a chain again the moment it comes back,
+ *   - whatever happened, after a reset the device serves a request as if it were new.
+ * (Once the input has written descriptors by itself, the driver's books no longer count: then it is
+ * the judge alone who says which chains are out.)
+ *
+ * A device is made once and serves all inputs, one after the other: what a reset leaves behind
+ * shows.
  */
 #ifndef FUZZ_DEVFUZZ_H
 #define FUZZ_DEVFUZZ_H
 
 #include "fakedrv.h"
+#include "judge.h"
 
 /* What remains of the input. */
 struct devfuzz_input {
@@ -24,11 +30,27 @@ uint32_t devfuzz_u32(struct devfuzz_input *in);
 /* The next len bytes, zeroes at the end. */
 void devfuzz_bytes(struct devfuzz_input *in, uint8_t *out, size_t len);
 
-/*
- * Runs a driver of dev, which it takes, until the input ends. other is called for the operations
- * that the driver does not know (the outside of the device: its back end); may be NULL.
- */
-void devfuzz_run(struct vmm_virtio_device *dev, struct devfuzz_input *in,
-		 void (*other)(void *ctx, struct devfuzz_input *in), void *ctx);
+struct devfuzz_device {
+	struct vmm_virtio_device *dev;
+	/* Bit n: all chains of queue n come back when the back end has settled... */
+	uint64_t drains;
+	/* ... and the driver has taken this feature. */
+	uint64_t drains_with;
+	/* A move of the outside of the device, its back end. May be NULL. */
+	void (*other)(void *ctx, struct devfuzz_input *in);
+	/* The back end finishes what it has in hand and is as at first. May be NULL. */
+	void (*settle)(void *ctx);
+	/* A request or two to a device that was just started, without the features of refuse. */
+	void (*serve)(void *ctx, struct fakedrv *drv, uint8_t *memory);
+	uint64_t refuse;
+	void *ctx;
+};
+
+struct devfuzz;
+
+/* For the rest of the process. */
+struct devfuzz *devfuzz_create(const struct devfuzz_device *device);
+/* A driver of the device, until the input ends. */
+void devfuzz_run(struct devfuzz *f, const struct devfuzz_input *in);
 
 #endif

@@ -259,7 +259,7 @@ static void set_up(struct fuzz *f, uint8_t options)
 	memset(f->record, 0, vmm_inflight_size(SIZE_MAX_));
 	judge_reset();
 	judge_rules(0);
-	judge_window(f->ram, RAM_SIZE, true);
+	judge_window(f->ram, RAM_SIZE, false);
 	f->config = (struct vmm_virtq_config){
 		.size = options & 0x10 ? SIZE_MAX_ : (uint16_t)(1u << (options >> 2 & 3)),
 		.size_max = SIZE_MAX_,

@@ -41,8 +41,13 @@
 /* As much of the readable bytes of a chain as is kept for the harness. */
 #define JUDGE_PEEK 512u
 
-/* A new input: no queue, no chain, no memory is known. */
+/* A new input begins; the harness has made all that it makes once. */
 void judge_reset(void);
+/*
+ * It has ended. True: the same once more from judge_reset on, because something took long and it is
+ * not known yet whether that was our doing or the machine's.
+ */
+bool judge_again(void);
 
 /* Memory that is compared before and after each call where nothing instruments stores; for a small
  * one (`always`) even if something does. */
@@ -63,6 +68,12 @@ struct judge_peek {
 };
 const struct judge_peek *judge_last(void);
 
+/* What a back end that is part of the harness does to memory that the device gave it. */
+void judge_load(const void *p, size_t len);
+void judge_store(const void *p, size_t len);
+
+/* The queue whose descriptor table is at desc; NULL: none that is started. */
+const struct vmm_virtq *judge_queue_at(const void *desc);
 /* How many of the chains popped last may be given back. */
 unsigned judge_unpoppable(const struct vmm_virtq *q);
 /* True when every chain that the driver has offered on q was popped and pushed. */

@@ -68,6 +68,7 @@ struct ring {
 	const struct vmm_virtq *q;
 	bool live;
 	uint16_t size;
+	uint16_t size_max;
 	bool event_idx;
 	bool indirect;
 	bool broken;
@@ -105,6 +106,8 @@ struct judge {
 	unsigned ring_count; /* slots in use, live or not */
 	struct iovec ram[RANGES_MAX];
 	unsigned ram_count;
+	uintptr_t ram_start; /* around all of it */
+	uintptr_t ram_end;
 
 	/* The call at work. */
 	unsigned depth;
@@ -115,8 +118,11 @@ struct judge {
 	bool head_fetched;
 	struct iovec store; /* what it may store to */
 	bool hot;           /* no allocation now */
-	int64_t cpu_ns; /* at the beginning of the bracket, as is: */
-	int fd;         /* the lowest free descriptor */
+	bool hot_bracket;
+	int64_t began_ns; /* the bracket, by the clock on the wall, or of this thread's work */
+	bool suspect;     /* one took long: the same again, by the other clock */
+	bool exact;
+	int fd;           /* the lowest free descriptor when the input began */
 
 	struct judge_peek peek;
 	struct judge_totals totals;

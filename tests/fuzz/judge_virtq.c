@@ -136,6 +136,7 @@ static bool prepare(struct ring *r, const struct vmm_virtq_config *c, uint16_t s
 	r->iovs = iovs;
 	r->iovs_cap = cap;
 	r->size = c->size;
+	r->size_max = c->size_max;
 	r->event_idx = c->features & VMM_VIRTIO_F_EVENT_IDX;
 	r->indirect = c->features & VMM_VIRTIO_F_INDIRECT_DESC;
 	r->broken = false;

@@ -29,11 +29,18 @@ void model_set_memory(const struct vmm_mem *mem)
 	struct vmm_mem_mapping map;
 
 	region_count = 0;
+	judge.ram_start = UINTPTR_MAX;
+	judge.ram_end = 0;
 	for (size_t i = 0; i < RANGES_MAX && vmm_mem_get_mapping(mem, i, &map) == 0; i++) {
 		regions[i].gpa = map.gpa;
 		regions[i].len = map.size;
 		regions[i].host = map.host;
 		judge.ram[i] = (struct iovec){map.host, map.size};
+		judge.ram_start = (uintptr_t)map.host < judge.ram_start ? (uintptr_t)map.host
+									: judge.ram_start;
+		judge.ram_end = (uintptr_t)map.host + map.size > judge.ram_end
+					? (uintptr_t)map.host + map.size
+					: judge.ram_end;
 		region_count++;
 	}
 	judge.ram_count = region_count;

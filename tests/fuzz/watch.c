@@ -217,11 +217,17 @@ static void load_buffer(uintptr_t start, uintptr_t end)
 	}
 }
 
+/* Nearly all of what is loaded and stored is far from guest memory. */
+static inline bool is_near(uintptr_t start, size_t len)
+{
+	return start < judge.ram_end && judge.ram_start < start + len;
+}
+
 void watch_load(const void *p, size_t len)
 {
 	uintptr_t start = (uintptr_t)p;
 
-	if (judge.ram_count == 0 || len == 0 || !in_ram(start, len)) {
+	if (!is_near(start, len) || len == 0 || !in_ram(start, len)) {
 		return;
 	}
 	watch_settle();
@@ -272,7 +278,7 @@ void watch_store(const void *p, size_t len)
 	if (judge.kill && judge.kill_after-- == 0) {
 		longjmp(*judge.kill, 1);
 	}
-	if (judge.ram_count == 0 || len == 0 || !in_ram(start, len)) {
+	if (!is_near(start, len) || len == 0 || !in_ram(start, len)) {
 		return;
 	}
 	watch_settle();
