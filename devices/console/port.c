@@ -9,30 +9,34 @@
 #define OUT_CHAINS QUEUE_SIZE
 #define IN_CHAINS  16u
 
+/* What may be done before other devices have their turn, even if the guest gives more meanwhile. */
+struct turn {
+	size_t bytes;
+	unsigned chains;
+};
+
 /*
  * Writes what the turn still allows of the chain in hand. Its length says nothing about the
  * guest's memory, since descriptors may overlap: 4 GiB of output must not hold up the loop.
  */
-static void write_some(struct port *port, size_t *turn)
+static void write_some(struct port *port, struct turn *turn)
 {
 	uint8_t bytes[PIECE];
 
-	while (*turn > 0 && vmm_reader_left(&port->out_reader) > 0) {
-		size_t want = *turn < sizeof(bytes) ? *turn : sizeof(bytes);
+	while (turn->bytes > 0 && vmm_reader_left(&port->out_reader) > 0) {
+		size_t want = turn->bytes < sizeof(bytes) ? turn->bytes : sizeof(bytes);
 		size_t got = vmm_reader_read(&port->out_reader, bytes, want);
 
 		vmm_chardev_write(port->chardev, bytes, got);
 		(void)__atomic_fetch_add(&port->console->out_bytes, got, __ATOMIC_RELAXED);
-		*turn -= got;
+		turn->bytes -= got;
 	}
 }
 
-/* One turn. True when it ended before the output did. */
-static bool take_turn(struct port *port, struct vmm_virtq *q)
+/* True when the turn ended before the output did. */
+static bool take_turn(struct port *port, struct vmm_virtq *q, struct turn *turn)
 {
-	size_t turn = OUT_TURN;
-
-	for (unsigned chains = OUT_CHAINS; chains > 0 && turn > 0; chains--) {
+	for (; turn->chains > 0 && turn->bytes > 0; turn->chains--) {
 		if (!port->out_held) {
 			if (vmm_virtq_pop(q, &port->out_chain) != 1) {
 				return false;
@@ -40,7 +44,7 @@ static bool take_turn(struct port *port, struct vmm_virtq *q)
 			vmm_chain_reader(&port->out_chain, &port->out_reader);
 			port->out_held = true;
 		}
-		write_some(port, &turn);
+		write_some(port, turn);
 		if (vmm_reader_left(&port->out_reader) > 0) {
 			return true;
 		}
@@ -59,6 +63,7 @@ void vmm_console_output(struct port *port)
 {
 	struct console *c = port->console;
 	struct vmm_virtq *q = vmm_console_queue(c, queue_of(port, QUEUE_PORT0_OUT));
+	struct turn turn = {.bytes = OUT_TURN, .chains = OUT_CHAINS};
 	bool more;
 
 	if (!q) {
@@ -66,7 +71,7 @@ void vmm_console_output(struct port *port)
 	}
 	do {
 		vmm_virtq_kick_disable(q);
-		more = take_turn(port, q);
+		more = take_turn(port, q, &turn);
 		vmm_virtq_flush(q);
 		if (more) {
 			vmm_loop_post(c->active.loop, &port->out_again);
@@ -101,11 +106,11 @@ static bool read_some(struct port *port, struct vmm_virtq *q, const struct vmm_c
 }
 
 /* True when the guest's buffers ended before the turn and the input did. */
-static bool take_input(struct port *port, struct vmm_virtq *q)
+static bool take_input(struct port *port, struct vmm_virtq *q, unsigned *chains)
 {
 	struct vmm_chain *chain = &port->console->chain;
 
-	for (unsigned chains = IN_CHAINS; chains > 0; chains--) {
+	for (; *chains > 0; (*chains)--) {
 		if (vmm_virtq_pop(q, chain) != 1) {
 			return true;
 		}
@@ -126,6 +131,7 @@ void vmm_console_input(struct port *port)
 {
 	struct console *c = port->console;
 	struct vmm_virtq *q = vmm_console_queue(c, queue_of(port, QUEUE_PORT0_IN));
+	unsigned chains = IN_CHAINS;
 	bool starved;
 
 	if (!q || !listening(port)) {
@@ -134,7 +140,7 @@ void vmm_console_input(struct port *port)
 	}
 	do {
 		vmm_virtq_kick_disable(q);
-		starved = take_input(port, q);
+		starved = take_input(port, q, &chains);
 		vmm_virtq_flush(q);
 	} while (starved && vmm_virtq_kick_enable(q));
 	/* Kicks are of no use while it is the back end that we wait for. */

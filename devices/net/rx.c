@@ -201,12 +201,12 @@ enum outcome {
 	WAIT_FOR_BUFFERS,
 };
 
-/* One turn, as long as there are buffers and frames. */
-static enum outcome take_turn(struct net *net, struct vmm_virtq *q)
+/* Goes on with a turn, as long as there are buffers and frames. */
+static enum outcome take_turn(struct net *net, struct vmm_virtq *q, unsigned *budget)
 {
 	struct net_hand *hand = &net->hand;
 
-	for (unsigned budget = TURN; budget > 0; budget--) {
+	for (; *budget > 0; (*budget)--) {
 		int enough = take_enough(net, q);
 		struct prefix prefix;
 		ssize_t got;
@@ -246,6 +246,7 @@ static void update_timer(struct net *net, enum outcome outcome)
 void vmm_net_receive(struct net *net)
 {
 	struct vmm_virtq *q = net->active.queues ? net->active.queues[QUEUE_RX] : NULL;
+	unsigned budget = TURN;
 	enum outcome outcome;
 
 	if (!q || !net_is_up(net)) {
@@ -253,7 +254,7 @@ void vmm_net_receive(struct net *net)
 	}
 	do {
 		vmm_virtq_kick_disable(q);
-		outcome = take_turn(net, q);
+		outcome = take_turn(net, q, &budget);
 		vmm_virtq_flush(q);
 		if (outcome == WAIT_FOR_FRAMES) {
 			/* The tap says when there is one; kicks are of no use meanwhile. */

@@ -61,10 +61,10 @@ static int send_frame(struct net *net)
 	return 0;
 }
 
-/* One turn. True when it ended before the queue did. */
-static bool take_turn(struct net *net, struct vmm_virtq *q)
+/* Goes on with a turn. True when it ended before the queue did. */
+static bool take_turn(struct net *net, struct vmm_virtq *q, unsigned *budget)
 {
-	for (unsigned budget = TURN; budget > 0; budget--) {
+	for (; *budget > 0; (*budget)--) {
 		if (vmm_virtq_pop(q, &net->tx_chain) != 1) {
 			return false;
 		}
@@ -81,6 +81,7 @@ static bool take_turn(struct net *net, struct vmm_virtq *q)
 void vmm_net_transmit(struct net *net)
 {
 	struct vmm_virtq *q = net->active.queues ? net->active.queues[QUEUE_TX] : NULL;
+	unsigned budget = TURN;
 	bool more;
 
 	if (!q || net->tx_blocked) {
@@ -88,7 +89,7 @@ void vmm_net_transmit(struct net *net)
 	}
 	do {
 		vmm_virtq_kick_disable(q);
-		more = take_turn(net, q);
+		more = take_turn(net, q, &budget);
 		vmm_virtq_flush(q);
 		if (more) {
 			vmm_loop_post(net->active.loop, &net->tx_again);
