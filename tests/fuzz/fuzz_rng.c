@@ -26,7 +26,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct devfuzz_input in = {data, size};
 
 	if (!f) {
-		REQUIRE(vmm_rng_create(&device.dev, NULL) == 0);
+		REQUIRE(vmm_rng_create(&device.dev, NULL, NULL) == 0);
 		f = devfuzz_create(&device);
 	}
 	devfuzz_run(f, &in);

@@ -10,6 +10,9 @@
 #define CPU_NS_MAX   INT64_C(50000000) /* ten times as much as without sanitizers */
 #define POPS_PER_ENT 4u                /* by the entries of the largest ring, in one bracket */
 
+/* No allocation by this thread now: libFuzzer has others. */
+static _Thread_local bool hot;
+
 struct judge judge = {.flip = true, .rules = JUDGE_PUSH | JUDGE_WRITTEN | JUDGE_LOOP};
 
 /* From the sanitizers' run time, where there is one. */
@@ -19,7 +22,7 @@ __sanitizer_install_malloc_and_free_hooks(void (*on_malloc)(const volatile void 
 
 void judge_die(const char *rule, const char *what)
 {
-	judge.hot = false;
+	hot = false;
 	(void)fprintf(stderr, "judge: %s: %s\n", rule, what);
 	abort();
 }
@@ -137,7 +140,7 @@ static void on_malloc(const volatile void *p, size_t len)
 {
 	(void)p;
 	(void)len;
-	if (judge.hot) {
+	if (hot) {
 		judge_die("bounds", "memory was allocated while a device was at work");
 	}
 }
@@ -183,7 +186,7 @@ void judge_remember(void)
 	}
 }
 
-void judge_begin_hot(bool hot)
+void judge_begin_hot(bool work)
 {
 	if (judge.depth++ > 0) {
 		return;
@@ -192,9 +195,9 @@ void judge_begin_hot(bool hot)
 		judge.rings[i].pops = 0;
 	}
 	judge_remember();
-	judge.hot = hot;
-	judge.hot_bracket = hot;
-	if (hot) {
+	hot = work;
+	judge.hot_bracket = work;
+	if (work) {
 		judge.began_ns = now();
 	}
 }
@@ -226,7 +229,7 @@ void judge_end(void)
 	if (--judge.depth > 0) {
 		return;
 	}
-	judge.hot = false;
+	hot = false;
 	watch_undo();
 	judge_compare();
 	check_bounds();
@@ -245,7 +248,7 @@ void judge_reset(void)
 #ifdef FUZZ_WATCH
 	judge.sees_loads = true;
 #endif
-	judge.hot = false;
+	hot = false;
 	judge.depth = 0;
 	judge.op = OP_NONE;
 	judge.suspect = false;

@@ -117,7 +117,6 @@ struct judge {
 	uint16_t head;
 	bool head_fetched;
 	struct iovec store; /* what it may store to */
-	bool hot;           /* no allocation now */
 	bool hot_bracket;
 	int64_t began_ns; /* the bracket, by the clock on the wall, or of this thread's work */
 	bool suspect;     /* one took long: the same again, by the other clock */
@@ -153,7 +152,8 @@ struct judge {
 extern struct judge judge;
 
 /* ---- judge.c ---- */
-void judge_begin_hot(bool hot);
+/* work: a device works, within the bounds of judge.h. */
+void judge_begin_hot(bool work);
 /* Judges what has changed in memory so far. */
 void judge_compare(void);
 /* What is in memory now is nobody's change. */
