@@ -182,9 +182,9 @@ static void step_rare(struct fuzz *f, const uint8_t *s)
 
 static void run_step(struct fuzz *f, const uint8_t *s)
 {
-	uint16_t word = (uint16_t)(s[2] | s[3] << 8);
-	uint16_t idx = judge_avail_idx(f->q);
-	uint16_t size = f->config.size;
+	unsigned word = (unsigned)(s[2] | s[3] << 8);
+	unsigned idx = judge_avail_idx(f->q);
+	unsigned size = f->config.size;
 
 	switch (s[0] % 16) {
 	case 0:
@@ -258,10 +258,10 @@ static void set_up(struct fuzz *f, uint8_t options)
 	memset(f->ram, 0, RAM_SIZE);
 	memset(f->record, 0, vmm_inflight_size(SIZE_MAX_));
 	judge_reset();
-	judge_rules(0);
+	judge_rules(JUDGE_FETCH);
 	judge_window(f->ram, RAM_SIZE, false);
 	f->config = (struct vmm_virtq_config){
-		.size = options & 0x10 ? SIZE_MAX_ : (uint16_t)(1u << (options >> 2 & 3)),
+		.size = (uint16_t)(options & 0x10 ? SIZE_MAX_ : 1u << (options >> 2 & 3)),
 		.size_max = SIZE_MAX_,
 		.desc = DESC_GPA,
 		.driver = AVAIL_GPA,

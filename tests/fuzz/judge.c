@@ -13,7 +13,7 @@
 /* No allocation by this thread now: libFuzzer has others. */
 static _Thread_local bool hot;
 
-struct judge judge = {.flip = true, .rules = JUDGE_PUSH | JUDGE_WRITTEN | JUDGE_LOOP};
+struct judge judge = {.flip = true, .rules = JUDGE_PUSH | JUDGE_WRITTEN | JUDGE_LOOP | JUDGE_FETCH};
 
 /* From the sanitizers' run time, where there is one. */
 __attribute__((weak)) int
@@ -129,7 +129,7 @@ void judge_compare(void)
 	for (unsigned i = 0; i < judge.allowed_count; i++) {
 		copy_allowed(&judge.allowed[i]);
 	}
-	if (memcmp(judge.shadow, judge.window, judge.window_len) != 0) {
+	if (!watch_same(judge.shadow, judge.window, judge.window_len)) {
 		judge_die("writes", "guest memory changed that was not the device's to change");
 	}
 }

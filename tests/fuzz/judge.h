@@ -103,6 +103,7 @@ void judge_lost(const struct vmm_virtq *q);
 #define JUDGE_PUSH    1u /* every push is of a chain that is out and has the room */
 #define JUDGE_WRITTEN 2u /* what a push says was written was */
 #define JUDGE_LOOP    4u /* the loop neither allocates nor opens */
+#define JUDGE_FETCH   8u /* no byte is fetched twice */
 void judge_rules(unsigned rules);
 
 /* What has been judged since the process began. */

@@ -179,5 +179,6 @@ void watch_settle(void); /* a change that waits takes place now */
 void watch_undo(void);   /* all changes are taken back */
 void watch_load(const void *p, size_t len);
 void watch_store(const void *p, size_t len);
+bool watch_same(const void *a, const void *b, size_t len); /* memcmp, unwatched */
 
 #endif

@@ -207,7 +207,7 @@ static void load_buffer(uintptr_t start, uintptr_t end)
 			c = owner(start, until, &until, &owners);
 		}
 		if (owners == 1 && !c->fetched.full) {
-			if (spans_meet(&c->fetched, start, until)) {
+			if ((judge.rules & JUDGE_FETCH) && spans_meet(&c->fetched, start, until)) {
 				judge_die("fetches", "a byte was fetched twice for one chain");
 			}
 			change_later((const void *)start, until - start);
@@ -220,7 +220,7 @@ static void load_buffer(uintptr_t start, uintptr_t end)
 /* Nearly all of what is loaded and stored is far from guest memory. */
 static inline bool is_near(uintptr_t start, size_t len)
 {
-	return start < judge.ram_end && judge.ram_start < start + len;
+	return start < judge.ram_end && judge.ram_start < start + len && judge.sees_loads;
 }
 
 void watch_load(const void *p, size_t len)

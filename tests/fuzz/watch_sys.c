@@ -112,6 +112,11 @@ int __wrap_memcmp(const void *a, const void *b, size_t len)
 	return __real_memcmp(a, b, len);
 }
 
+bool watch_same(const void *a, const void *b, size_t len)
+{
+	return __real_memcmp(a, b, len) == 0;
+}
+
 /* ---- where devices begin their work ---- */
 
 void __real_vmm_carrier_kick(struct vmm_carrier *c, unsigned queue);
