@@ -3,10 +3,10 @@
 
 #include <string.h>
 
-#define STEPS_MAX   2000u
-#define ARENA_SIZE  (256u << 10)
-#define BUFS_MAX    32u
-#define ROUNDS_MAX  64u
+#define STEPS_MAX  2000u
+#define ARENA_SIZE (256u << 10)
+#define BUFS_MAX   32u
+#define ROUNDS_MAX 64u
 
 struct devfuzz {
 	struct devfuzz_device device;

@@ -97,8 +97,8 @@ static void check_wish(const struct wish *w)
 		break;
 	case 11:
 	case 13:
-		REQUIRE(req->op == (get(w->chain.bytes, 4) == 11 ? VMM_DISK_DISCARD
-								: VMM_DISK_WRITE_ZEROES));
+		REQUIRE(req->op ==
+			(get(w->chain.bytes, 4) == 11 ? VMM_DISK_DISCARD : VMM_DISK_WRITE_ZEROES));
 		REQUIRE(w->chain.len >= 16 + ((size_t)w->segment + 1) * 16);
 		REQUIRE(req->offset == get(segment, 8) * VMM_DISK_SECTOR);
 		REQUIRE(req->len == get(segment + 8, 4) * VMM_DISK_SECTOR);

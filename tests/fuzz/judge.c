@@ -16,9 +16,8 @@ static _Thread_local bool hot;
 struct judge judge = {.flip = true, .rules = JUDGE_PUSH | JUDGE_WRITTEN | JUDGE_LOOP | JUDGE_FETCH};
 
 /* From the sanitizers' run time, where there is one. */
-__attribute__((weak)) int
-__sanitizer_install_malloc_and_free_hooks(void (*on_malloc)(const volatile void *, size_t),
-					  void (*on_free)(const volatile void *));
+__attribute__((weak)) int __sanitizer_install_malloc_and_free_hooks(
+	void (*on_malloc)(const volatile void *, size_t), void (*on_free)(const volatile void *));
 
 void judge_die(const char *rule, const char *what)
 {

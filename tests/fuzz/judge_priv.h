@@ -5,10 +5,10 @@
 
 #include "judge.h"
 
-#define RINGS_MAX  32u
-#define SIZE_LIMIT ((unsigned)VMM_VIRTQ_SIZE_MAX)
-#define SPANS_MAX  64u
-#define RANGES_MAX 32u
+#define RINGS_MAX   32u
+#define SIZE_LIMIT  ((unsigned)VMM_VIRTQ_SIZE_MAX)
+#define SPANS_MAX   64u
+#define RANGES_MAX  32u
 #define ALLOWED_MAX 4096u
 
 /* Whatever is wrong ends here. */
@@ -89,7 +89,7 @@ struct ring {
 	uint16_t batch[SIZE_LIMIT]; /* pushed since the last flush */
 	unsigned batch_count;
 	unsigned in_flight;
-	uint64_t pops; /* less those given back; within one bracket */
+	uint64_t pops;      /* less those given back; within one bracket */
 	struct vmm_irq irq; /* stands before the real one */
 	struct vmm_irq *real_irq;
 	unsigned irqs;
@@ -121,7 +121,7 @@ struct judge {
 	int64_t began_ns; /* the bracket, by the clock on the wall, or of this thread's work */
 	bool suspect;     /* one took long: the same again, by the other clock */
 	bool exact;
-	int fd;           /* the lowest free descriptor when the input began */
+	int fd; /* the lowest free descriptor when the input began */
 
 	struct judge_peek peek;
 	struct judge_totals totals;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The judge on trial: a device that makes one mistake at a time, in a process of its own each, which
- * has to end with the words of the rule that was broken; and one without a mistake, which has not.
+ * The judge on trial: a device that makes one mistake at a time, in a process of its own each,
+ * which has to end with the words of the rule that was broken; and one without a mistake, which has
+ * not.
  */
 #include <fcntl.h>
 #include <signal.h>
@@ -148,7 +149,8 @@ int main(void)
 		tried++;
 		noticed += flip_shows();
 	} else {
-		(void)printf("skipped: judge: loads of guest memory are seen in a build by clang only\n");
+		(void)printf(
+			"skipped: judge: loads of guest memory are seen in a build by clang only\n");
 	}
 	(void)printf("figure: judge: mistakes planted %u, noticed %u\n", tried, noticed);
 	return tried == noticed ? EXIT_SUCCESS : EXIT_FAILURE;

@@ -13,11 +13,11 @@
 #define WRAP(name) __wrap_vmm_virtq_##name
 #define REAL(name) __real_vmm_virtq_##name
 
-#define RULE(what, why)                          \
-	do {                                     \
-		if (!(what)) {                   \
+#define RULE(what, why)                           \
+	do {                                      \
+		if (!(what)) {                    \
 			judge_die("ring", (why)); \
-		}                                \
+		}                                 \
 	} while (0)
 
 /* ---- which queue ---- */
@@ -195,7 +195,8 @@ int WRAP(start)(struct vmm_virtq *q, struct vmm_mem *mem, const struct vmm_virtq
 	op_begin(OP_START, r);
 	ret = REAL(start)(q, mem, config, &r->irq, note_broken, r);
 	RULE((ret == 0) == valid, "a queue that starts, or does not, against the rules");
-	RULE(ret == 0 || ret == -EPROTO || ret == -EFAULT, "an error of start that nobody promised");
+	RULE(ret == 0 || ret == -EPROTO || ret == -EFAULT,
+	     "an error of start that nobody promised");
 	r->live = ret == 0;
 	if (r->live) {
 		check_lost(r);
@@ -205,17 +206,14 @@ int WRAP(start)(struct vmm_virtq *q, struct vmm_mem *mem, const struct vmm_virtq
 	return ret;
 }
 
-int REAL(create)(struct vmm_virtq **out, struct vmm_mem *mem,
-		 const struct vmm_virtq_config *config, struct vmm_irq *irq,
-		 vmm_virtq_broken_fn broken, void *ctx);
-int WRAP(create)(struct vmm_virtq **out, struct vmm_mem *mem,
-		 const struct vmm_virtq_config *config, struct vmm_irq *irq,
-		 vmm_virtq_broken_fn broken, void *ctx);
+int REAL(create)(struct vmm_virtq **out, struct vmm_mem *mem, const struct vmm_virtq_config *config,
+		 struct vmm_irq *irq, vmm_virtq_broken_fn broken, void *ctx);
+int WRAP(create)(struct vmm_virtq **out, struct vmm_mem *mem, const struct vmm_virtq_config *config,
+		 struct vmm_irq *irq, vmm_virtq_broken_fn broken, void *ctx);
 
 /* As the product does it, but through the calls that are judged. */
-int WRAP(create)(struct vmm_virtq **out, struct vmm_mem *mem,
-		 const struct vmm_virtq_config *config, struct vmm_irq *irq,
-		 vmm_virtq_broken_fn broken, void *ctx)
+int WRAP(create)(struct vmm_virtq **out, struct vmm_mem *mem, const struct vmm_virtq_config *config,
+		 struct vmm_irq *irq, vmm_virtq_broken_fn broken, void *ctx)
 {
 	int ret = vmm_virtq_check(mem, config);
 

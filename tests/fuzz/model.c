@@ -197,8 +197,9 @@ bool model_open_record(struct ring *r)
 		unsigned oldest = r->size;
 
 		for (unsigned i = 0; i < r->size; i++) {
-			if (is_out[i] && (oldest == r->size || model_get(entry(r, i) + 8, 8) <
-								       model_get(entry(r, oldest) + 8, 8))) {
+			if (is_out[i] &&
+			    (oldest == r->size ||
+			     model_get(entry(r, i) + 8, 8) < model_get(entry(r, oldest) + 8, 8))) {
 				oldest = i;
 			}
 		}

@@ -41,7 +41,7 @@ struct planted {
 	struct vmm_virtio_active active;
 	enum fault fault;
 	bool poisoned;
-	bool wedged; /* from the next reset on */
+	bool wedged;      /* from the next reset on */
 	uint8_t answered; /* length of the last answer */
 	struct vmm_chain later;
 	struct vmm_work later_work;
