@@ -137,6 +137,9 @@ static int map_regions(struct vmm_mem *mem, const struct vmm_mem_shared *regions
 	uint8_t *at;
 	int ret = reserve(mem, count);
 
+	if (ret < 0) {
+		return ret;
+	}
 	at = (uint8_t *)mem->reservation + GUARD;
 	for (size_t i = 0; ret == 0 && i < count; i++) {
 		ret = map_region(mem, &at, &regions[i]);
