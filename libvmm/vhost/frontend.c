@@ -450,14 +450,16 @@ int vmm_vhost_frontend_connect(struct vmm_virtio_device *dev, int fd, struct vmm
 
 	disconnect(fe);
 	ret = connect_to(fe, fd, &features, err);
-	if (ret < 0) {
-		return ret;
+	if (ret == 0) {
+		ret = go_on(fe, features, err);
+		if (ret < 0) {
+			/* fd stays the caller's. */
+			fe->fd = -1;
+			disconnect(fe);
+		}
 	}
-	ret = go_on(fe, features, err);
-	if (ret < 0) {
-		/* fd stays the caller's. */
-		fe->fd = -1;
-		disconnect(fe);
+	if (ret < 0 && fe->active.rings && !fe->waits) {
+		vmm_virtio_fail(&fe->base, "its back end is gone");
 	}
 	return ret;
 }
