@@ -11,7 +11,7 @@
 struct devfuzz {
 	struct devfuzz_device device;
 	struct fakedrv *drv;
-	struct devfuzz_input *in;
+	struct fuzz_input *in;
 	uint8_t *arena;
 	unsigned queues;
 	bool refill;      /* chains are offered again as soon as they come back, */
@@ -20,32 +20,6 @@ struct devfuzz {
 	bool far;         /* and may have led anywhere in memory */
 	uint64_t room[VMM_VIRTIO_QUEUES_MAX][VMM_VIRTQ_SIZE_MAX]; /* by head; UINT64_MAX: not out */
 };
-
-uint8_t devfuzz_u8(struct devfuzz_input *in)
-{
-	uint8_t value;
-
-	devfuzz_bytes(in, &value, 1);
-	return value;
-}
-
-uint32_t devfuzz_u32(struct devfuzz_input *in)
-{
-	uint8_t b[4];
-
-	devfuzz_bytes(in, b, sizeof(b));
-	return b[0] | (uint32_t)b[1] << 8 | (uint32_t)b[2] << 16 | (uint32_t)b[3] << 24;
-}
-
-void devfuzz_bytes(struct devfuzz_input *in, uint8_t *out, size_t len)
-{
-	size_t have = len < in->size ? len : in->size;
-
-	memcpy(out, in->data, have);
-	memset(out + have, 0, len - have);
-	in->data += have;
-	in->size -= have;
-}
 
 static void forget(struct devfuzz *f)
 {
@@ -57,13 +31,13 @@ static void forget(struct devfuzz *f)
 
 static void start(struct devfuzz *f)
 {
-	uint8_t how = devfuzz_u8(f->in);
+	uint8_t how = fuzz_u8(f->in);
 	struct fakedrv_options options = {
 		.no_event_idx = (how & 1u) != 0,
 		.no_indirect = (how & 2u) != 0,
 		.queue_size = how & 4u ? 8 : 0,
-		.refuse = how & 8u ? (uint64_t)devfuzz_u32(f->in) << 32 | devfuzz_u32(f->in) : 0,
-		.skip_queues = how & 16u ? devfuzz_u8(f->in) : 0,
+		.refuse = how & 8u ? (uint64_t)fuzz_u32(f->in) << 32 | fuzz_u32(f->in) : 0,
+		.skip_queues = how & 16u ? fuzz_u8(f->in) : 0,
 	};
 
 	/* Bits of the transport stay: without VERSION_1 nothing starts. */
@@ -121,15 +95,15 @@ static void refill(void *ctx, struct vmm_virtq *q)
 static void add(struct devfuzz *f, unsigned queue)
 {
 	struct fakedrv_buf bufs[BUFS_MAX];
-	uint8_t shape = devfuzz_u8(f->in);
+	uint8_t shape = fuzz_u8(f->in);
 	unsigned size = fakedrv_ring(f->drv, queue)->size;
 	unsigned count = 1 + shape % (size < BUFS_MAX ? size : BUFS_MAX);
-	unsigned readable = devfuzz_u8(f->in) % (count + 1);
+	unsigned readable = fuzz_u8(f->in) % (count + 1);
 	uint64_t room = 0;
 	int head;
 
 	for (unsigned i = 0; i < count; i++) {
-		uint32_t at = devfuzz_u32(f->in);
+		uint32_t at = fuzz_u32(f->in);
 		uint32_t len = at >> 24 == 0xff ? ARENA_SIZE : at >> 20;
 
 		at %= ARENA_SIZE;
@@ -137,7 +111,7 @@ static void add(struct devfuzz *f, unsigned queue)
 		bufs[i] = (struct fakedrv_buf){f->arena + at, len, i >= readable};
 		room += i >= readable ? len : 0;
 		if (i < readable && len > 0) {
-			devfuzz_bytes(f->in, bufs[i].ptr, len < 64 ? len : 64);
+			fuzz_bytes(f->in, bufs[i].ptr, len < 64 ? len : 64);
 		}
 	}
 	if ((shape & 0x80u) != 0 && (fakedrv_features(f->drv) & VMM_VIRTIO_F_INDIRECT_DESC) != 0) {
@@ -154,26 +128,26 @@ static void add(struct devfuzz *f, unsigned queue)
 static void add_raw(struct devfuzz *f, unsigned queue)
 {
 	const struct fakedrv_ring *ring = fakedrv_ring(f->drv, queue);
-	unsigned slot = devfuzz_u8(f->in) % (unsigned)ring->size;
+	unsigned slot = fuzz_u8(f->in) % (unsigned)ring->size;
 	struct fakedrv_desc *d = &ring->desc[slot];
-	uint32_t at = devfuzz_u32(f->in);
+	uint32_t at = fuzz_u32(f->in);
 
 	f->tainted = true;
 	f->far |= (at & 1u) != 0;
 	d->addr = at & 1u ? (uint64_t)at << 12 : fakedrv_gpa(f->drv, f->arena + at % ARENA_SIZE);
-	d->len = devfuzz_u32(f->in) >> (at & 2u ? 8 : 20);
-	d->flags = devfuzz_u8(f->in);
-	d->next = devfuzz_u8(f->in);
+	d->len = fuzz_u32(f->in) >> (at & 2u ? 8 : 20);
+	d->flags = fuzz_u8(f->in);
+	d->next = fuzz_u8(f->in);
 	fakedrv_offer(f->drv, queue, (uint16_t)slot);
 }
 
 static void write_config(struct devfuzz *f)
 {
 	uint8_t bytes[16];
-	size_t offset = devfuzz_u8(f->in);
-	size_t len = 1 + devfuzz_u8(f->in) % sizeof(bytes);
+	size_t offset = fuzz_u8(f->in);
+	size_t len = 1 + fuzz_u8(f->in) % sizeof(bytes);
 
-	devfuzz_bytes(f->in, bytes, len);
+	fuzz_bytes(f->in, bytes, len);
 	fakedrv_write_config(f->drv, offset, bytes, len);
 }
 
@@ -312,7 +286,7 @@ static void clear(struct devfuzz *f)
 	judge_window(map.host, (size_t)(f->arena + ARENA_SIZE - (uint8_t *)map.host), false);
 }
 
-static void run(struct devfuzz *f, struct devfuzz_input *in)
+static void run(struct devfuzz *f, struct fuzz_input *in)
 {
 	f->in = in;
 	judge_reset();
@@ -324,16 +298,16 @@ static void run(struct devfuzz *f, struct devfuzz_input *in)
 	f->refills = 5u * f->device.dev->queue_sizes[0];
 	(void)fakedrv_start(f->drv, NULL);
 	for (unsigned i = 0; i < STEPS_MAX && in->size > 0; i++) {
-		step(f, devfuzz_u8(in));
+		step(f, fuzz_u8(in));
 	}
 	settle(f);
 	serve(f);
 	judge_on_flush(NULL, NULL);
 }
 
-void devfuzz_run(struct devfuzz *f, const struct devfuzz_input *in)
+void devfuzz_run(struct devfuzz *f, const struct fuzz_input *in)
 {
-	struct devfuzz_input copy;
+	struct fuzz_input copy;
 
 	do {
 		copy = *in;

@@ -16,19 +16,8 @@
 #define FUZZ_DEVFUZZ_H
 
 #include "fakedrv.h"
+#include "input.h"
 #include "judge.h"
-
-/* What remains of the input. */
-struct devfuzz_input {
-	const uint8_t *data;
-	size_t size;
-};
-
-/* The next byte, or the next little-endian number; 0 when the input is at its end. */
-uint8_t devfuzz_u8(struct devfuzz_input *in);
-uint32_t devfuzz_u32(struct devfuzz_input *in);
-/* The next len bytes, zeroes at the end. */
-void devfuzz_bytes(struct devfuzz_input *in, uint8_t *out, size_t len);
 
 struct devfuzz_device {
 	struct vmm_virtio_device *dev;
@@ -37,7 +26,7 @@ struct devfuzz_device {
 	/* ... and the driver has taken this feature. */
 	uint64_t drains_with;
 	/* A move of the outside of the device, its back end. May be NULL. */
-	void (*other)(void *ctx, struct devfuzz_input *in);
+	void (*other)(void *ctx, struct fuzz_input *in);
 	/* The back end finishes what it has in hand and is as at first. May be NULL. */
 	void (*settle)(void *ctx);
 	/* A request or two to a device that was just started, without the features of refuse. */
@@ -51,6 +40,6 @@ struct devfuzz;
 /* For the rest of the process. */
 struct devfuzz *devfuzz_create(const struct devfuzz_device *device);
 /* A driver of the device, until the input ends. */
-void devfuzz_run(struct devfuzz *f, const struct devfuzz_input *in);
+void devfuzz_run(struct devfuzz *f, const struct fuzz_input *in);
 
 #endif

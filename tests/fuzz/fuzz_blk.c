@@ -217,11 +217,11 @@ static const struct vmm_disk_ops ram_ops = {
 };
 
 /* The disk's own moves: how requests end from now on, and the end of one that was held. */
-static void outside(void *ctx, struct devfuzz_input *in)
+static void outside(void *ctx, struct fuzz_input *in)
 {
 	static const int results[] = {0, 0, 0, -EIO, -ENOSPC, -EOPNOTSUPP, -EROFS, 0};
 	struct ram_disk *ram = ctx;
-	uint8_t what = devfuzz_u8(in);
+	uint8_t what = fuzz_u8(in);
 
 	ram->hold = (what & 0x80u) != 0;
 	ram->result = results[what & 7u];
@@ -295,8 +295,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static struct ram_disk disks[4];
 	static struct devfuzz *devices[4];
-	struct devfuzz_input in = {data, size};
-	uint8_t how = devfuzz_u8(&in);
+	struct fuzz_input in = {data, size};
+	uint8_t how = fuzz_u8(&in);
 	struct ram_disk *ram = &disks[how & 3u];
 
 	if (!devices[how & 3u]) {

@@ -74,17 +74,17 @@ static void look(void *ctx, const char *name, uint64_t value)
 	}
 }
 
-static void outside(void *ctx, struct devfuzz_input *in)
+static void outside(void *ctx, struct fuzz_input *in)
 {
 	struct outside *o = ctx;
-	uint8_t what = devfuzz_u8(in);
+	uint8_t what = fuzz_u8(in);
 	struct wire *w = &o->wires[what % PORTS];
 	uint64_t given = 0;
 
 	if ((what & 0x80u) != 0) {
-		vmm_chardev_set_size(&w->base, devfuzz_u8(in), devfuzz_u8(in));
+		vmm_chardev_set_size(&w->base, fuzz_u8(in), fuzz_u8(in));
 	} else {
-		w->input += devfuzz_u8(in) * 64u;
+		w->input += fuzz_u8(in) * 64u;
 		for (unsigned i = 0; w->wanted && w->input > 0 && i < 100; i++) {
 			vmm_chardev_readable(&w->base);
 		}
@@ -150,7 +150,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static struct outside outsides[2];
 	static struct devfuzz *devices[2];
-	struct devfuzz_input in = {data, size};
+	struct fuzz_input in = {data, size};
 	unsigned which = size % 4 ? 1 : 0;
 
 	if (!devices[which]) {

@@ -34,18 +34,18 @@ static void check_sent(struct outside *o)
 	}
 }
 
-static void outside(void *ctx, struct devfuzz_input *in)
+static void outside(void *ctx, struct fuzz_input *in)
 {
 	struct outside *o = ctx;
 	uint8_t packet[4096] = {0};
-	uint8_t what = devfuzz_u8(in);
-	size_t len = devfuzz_u8(in) * (what & 1u ? 16u : 1u);
+	uint8_t what = fuzz_u8(in);
+	size_t len = fuzz_u8(in) * (what & 1u ? 16u : 1u);
 
 	check_sent(o);
 	if ((what & 0xf0u) == 0x10) {
 		vmm_net_set_link(o->dev, (what & 1u) != 0);
 	} else if (len > 0) {
-		devfuzz_bytes(in, packet, len < 26 ? len : 26);
+		fuzz_bytes(in, packet, len < 26 ? len : 26);
 		(void)!send(o->peer, packet, len, MSG_NOSIGNAL | MSG_DONTWAIT);
 	}
 }
@@ -111,7 +111,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static struct outside outsides[2];
 	static struct devfuzz *devices[2];
-	struct devfuzz_input in = {data, size};
+	struct fuzz_input in = {data, size};
 
 	if (!devices[size % 2]) {
 		devices[size % 2] = create(&outsides[size % 2], size % 2 ? 1400 : 0);

@@ -24,7 +24,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static struct devfuzz *f;
 	struct devfuzz_device device = {.drains = 1, .serve = serve};
-	struct devfuzz_input in = {data, size};
+	struct fuzz_input in = {data, size};
 
 	if (!f) {
 		REQUIRE(vmm_rng_create(&device.dev, NULL, NULL) == 0);

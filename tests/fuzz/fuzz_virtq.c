@@ -258,7 +258,7 @@ static void set_up(struct fuzz *f, uint8_t options)
 	memset(f->ram, 0, RAM_SIZE);
 	memset(f->record, 0, vmm_inflight_size(SIZE_MAX_));
 	judge_reset();
-	judge_rules(JUDGE_FETCH);
+	judge_rules(JUDGE_FETCH | JUDGE_RECORD);
 	judge_window(f->ram, RAM_SIZE, false);
 	f->config = (struct vmm_virtq_config){
 		.size = (uint16_t)(options & 0x10 ? SIZE_MAX_ : 1u << (options >> 2 & 3)),

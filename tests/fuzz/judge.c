@@ -13,7 +13,7 @@
 /* No allocation by this thread now: libFuzzer has others. */
 static _Thread_local bool hot;
 
-struct judge judge = {.flip = true, .rules = JUDGE_PUSH | JUDGE_WRITTEN | JUDGE_LOOP | JUDGE_FETCH};
+struct judge judge = {.flip = true, .rules = JUDGE_ALL};
 
 /* From the sanitizers' run time, where there is one. */
 __attribute__((weak)) int __sanitizer_install_malloc_and_free_hooks(

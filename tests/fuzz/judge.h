@@ -100,10 +100,12 @@ void judge_kill(jmp_buf *where, unsigned stores);
 void judge_lost(const struct vmm_virtq *q);
 
 /* What devices owe beyond the rings' rules; all of it is judged unless a harness says otherwise. */
-#define JUDGE_PUSH    1u /* every push is of a chain that is out and has the room */
-#define JUDGE_WRITTEN 2u /* what a push says was written was */
-#define JUDGE_LOOP    4u /* the loop neither allocates nor opens */
-#define JUDGE_FETCH   8u /* no byte is fetched twice */
+#define JUDGE_PUSH    1u  /* every push is of a chain that is out and has the room */
+#define JUDGE_WRITTEN 2u  /* what a push says was written was */
+#define JUDGE_LOOP    4u  /* the loop neither allocates nor opens */
+#define JUDGE_FETCH   8u  /* no byte is fetched twice */
+#define JUDGE_RECORD  16u /* nobody else writes to a record of chains in flight */
+#define JUDGE_ALL     31u
 void judge_rules(unsigned rules);
 
 /* What has been judged since the process began. */

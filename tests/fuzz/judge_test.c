@@ -61,7 +61,7 @@ static void run(enum fault fault)
 {
 	static struct planted planted;
 	struct devfuzz_device device = {.dev = &planted.base, .drains = 1, .serve = serve};
-	struct devfuzz_input in = {input, sizeof(input)};
+	struct fuzz_input in = {input, sizeof(input)};
 
 	planted_init(&planted, fault);
 	devfuzz_run(devfuzz_create(&device), &in);

@@ -51,6 +51,19 @@ static struct ring *new_ring(void)
 	return &judge.rings[judge.ring_count++];
 }
 
+/* Memory of queues that have all stopped may be something else tomorrow. */
+static void forget_memory(void)
+{
+	for (unsigned i = 0; i < judge.ring_count; i++) {
+		if (judge.rings[i].live) {
+			return;
+		}
+	}
+	judge.ram_count = 0;
+	judge.ram_start = UINTPTR_MAX;
+	judge.ram_end = 0;
+}
+
 static void op_begin(enum op op, struct ring *r)
 {
 	judge_begin();
@@ -70,7 +83,7 @@ static void op_end(void)
 	}
 	judge.op = OP_NONE;
 	judge.at = NULL;
-	if (r) {
+	if (r && (judge.rules & JUDGE_RECORD)) {
 		model_check_record(r);
 	}
 	judge_end();
@@ -203,6 +216,9 @@ int WRAP(start)(struct vmm_virtq *q, struct vmm_mem *mem, const struct vmm_virtq
 	}
 	judge.at = r->live ? r : NULL;
 	op_end();
+	if (ret < 0) {
+		forget_memory();
+	}
 	return ret;
 }
 
@@ -252,6 +268,7 @@ void WRAP(destroy)(struct vmm_virtq *q)
 
 	if (r) {
 		r->live = false;
+		forget_memory();
 	}
 	REAL(destroy)(q);
 }
@@ -595,6 +612,7 @@ int WRAP(stop)(struct vmm_virtq *q, uint16_t *next_avail)
 	RULE(stop_next == (uint16_t)(r->next_avail - r->in_flight), "stop names another place");
 	r->live = false;
 	op_end();
+	forget_memory();
 	if (next_avail) {
 		*next_avail = stop_next;
 	}
