@@ -141,6 +141,7 @@ static int watch(struct vmm_source *source, uint32_t events)
 		return -errno;
 	}
 	source->watched = true;
+	source->asked = ev.events;
 	return 0;
 }
 
@@ -308,6 +309,7 @@ static void dispatch_source(struct vmm_source *source, uint32_t events)
 static int dispatch_event(struct vmm_loop *loop, const struct epoll_event *event)
 {
 	struct vmm_source *source = event->data.ptr;
+	uint32_t events;
 
 	if (!source) {
 		return vmm_loop_run_posted(loop);
@@ -318,7 +320,12 @@ static int dispatch_event(struct vmm_loop *loop, const struct epoll_event *event
 	if (source->removed || !source->watched) {
 		return 0;
 	}
-	dispatch_source(source, event->events);
+	/* An earlier callback of this batch may have changed what is asked for. */
+	events = event->events & (source->asked | EPOLLERR | EPOLLHUP);
+	if (events == 0) {
+		return 0;
+	}
+	dispatch_source(source, events);
 	return 1;
 }
 

@@ -16,8 +16,9 @@ enum vmm_source_kind {
 struct vmm_source {
 	struct vmm_loop *loop;
 	enum vmm_source_kind kind;
-	int fd;       /* SOURCE_FD: the caller's; SOURCE_SIGNAL: owned; SOURCE_TIMER: -1 */
-	bool watched; /* in the epoll set */
+	int fd;         /* SOURCE_FD: the caller's; SOURCE_SIGNAL: owned; SOURCE_TIMER: -1 */
+	bool watched;   /* in the epoll set */
+	uint32_t asked; /* with these events */
 	bool removed;
 	union {
 		vmm_loop_fd_fn fd;
