@@ -12,24 +12,15 @@
  * An input is steps of 8 bytes: operation, a, b, and five more.
  */
 #include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "fakedrv.h"
+#include "judge.h"
 #include "testdev.h"
 
 #define STEP_SIZE  ((size_t)8)
 #define STEPS_MAX  256u
 #define ARENA_SIZE 0x4000u
-
-#define REQUIRE(what)                                                                    \
-	do {                                                                             \
-		if (!(what)) {                                                           \
-			(void)fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #what); \
-			abort();                                                         \
-		}                                                                        \
-	} while (0)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

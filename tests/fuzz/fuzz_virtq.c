@@ -101,11 +101,13 @@ static void step_desc(struct fuzz *f, uint64_t gpa, const uint8_t *s)
 
 /* ---- the device ---- */
 
-static void step_pop(struct fuzz *f)
+/* A device may have less room than the longest chain has buffers. */
+static void step_pop(struct fuzz *f, uint8_t room)
 {
 	struct iovec iov[SIZE_MAX_];
-	struct vmm_chain chain = {
-		.iov = iov, .iov_cap = SIZE_MAX_, .readable = 1, .writable_len = 1};
+	struct vmm_chain chain = {.iov = iov, .readable = 1, .writable_len = 1};
+
+	chain.iov_cap = room >= 0xf0 ? room - 0xefu : SIZE_MAX_;
 
 	(void)vmm_virtq_pop(f->q, &chain);
 }
@@ -142,7 +144,7 @@ static void one_call(struct fuzz *f, const uint8_t *s)
 		vmm_virtq_flush(f->q);
 		break;
 	case 2:
-		step_pop(f);
+		step_pop(f, 0);
 		break;
 	default:
 		vmm_virtq_unpop(f->q, (uint16_t)(s[4] % (judge_unpoppable(f->q) + 1)));
@@ -208,7 +210,7 @@ static void run_step(struct fuzz *f, const uint8_t *s)
 		break;
 	case 7:
 	case 8:
-		step_pop(f);
+		step_pop(f, s[1]);
 		break;
 	case 9:
 		(void)vmm_virtq_push(f->q, (uint16_t)(s[1] < 224 ? s[1] % size : word), s[4]);

@@ -162,6 +162,29 @@ void judge_remember(void);
 void judge_allow(const void *p, size_t len);
 void judge_allow_chain(const struct open_chain *c);
 
+/* ---- judge_start.c ---- */
+#define WRAP(name) __wrap_vmm_virtq_##name
+#define REAL(name) __real_vmm_virtq_##name
+
+#define RULE(what, why)                           \
+	do {                                      \
+		if (!(what)) {                    \
+			judge_die("ring", (why)); \
+		}                                 \
+	} while (0)
+
+/* The model of a queue that is started. */
+struct ring *judge_ring_of(const struct vmm_virtq *q);
+/* Around one call of a queue's. */
+void judge_op_begin(enum op op, struct ring *r);
+void judge_op_end(void);
+/* What the call at work may store to. */
+void judge_may_store(void *p, size_t len);
+
+/* ---- judge_virtq.c ---- */
+/* A flush, or what contains one. */
+void judge_flush(struct ring *r, void (*real)(struct vmm_virtq *q), struct vmm_virtq *q);
+
 /* ---- model.c ---- */
 uint64_t model_get(const uint8_t *p, unsigned len);
 void model_set_memory(const struct vmm_mem *mem);

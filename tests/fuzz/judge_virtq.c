@@ -8,271 +8,6 @@
 #include <errno.h>
 #include <string.h>
 
-#include <vmm/virtio.h>
-
-#define WRAP(name) __wrap_vmm_virtq_##name
-#define REAL(name) __real_vmm_virtq_##name
-
-#define RULE(what, why)                           \
-	do {                                      \
-		if (!(what)) {                    \
-			judge_die("ring", (why)); \
-		}                                 \
-	} while (0)
-
-/* ---- which queue ---- */
-
-static struct ring *find(const struct vmm_virtq *q)
-{
-	for (unsigned i = 0; i < judge.ring_count; i++) {
-		if (judge.rings[i].live && judge.rings[i].q == q) {
-			return &judge.rings[i];
-		}
-	}
-	return NULL;
-}
-
-static struct ring *ring_of(const struct vmm_virtq *q)
-{
-	struct ring *r = find(q);
-
-	RULE(r != NULL, "a queue that was not started");
-	return r;
-}
-
-static struct ring *new_ring(void)
-{
-	for (unsigned i = 0; i < judge.ring_count; i++) {
-		if (!judge.rings[i].live) {
-			return &judge.rings[i];
-		}
-	}
-	RULE(judge.ring_count < RINGS_MAX, "more queues than the judge can watch");
-	return &judge.rings[judge.ring_count++];
-}
-
-/* Memory of queues that have all stopped may be something else tomorrow. */
-static void forget_memory(void)
-{
-	for (unsigned i = 0; i < judge.ring_count; i++) {
-		if (judge.rings[i].live) {
-			return;
-		}
-	}
-	judge.ram_count = 0;
-	judge.ram_start = UINTPTR_MAX;
-	judge.ram_end = 0;
-}
-
-static void op_begin(enum op op, struct ring *r)
-{
-	judge_begin();
-	watch_settle();
-	judge.op = op;
-	judge.at = r;
-	judge.store = (struct iovec){NULL, 0};
-}
-
-static void op_end(void)
-{
-	struct ring *r = judge.at;
-
-	watch_settle();
-	if (judge.store.iov_len > 0) {
-		judge_allow(judge.store.iov_base, judge.store.iov_len);
-	}
-	judge.op = OP_NONE;
-	judge.at = NULL;
-	if (r && (judge.rules & JUDGE_RECORD)) {
-		model_check_record(r);
-	}
-	judge_end();
-}
-
-static void may_store(void *p, size_t len)
-{
-	judge.store = (struct iovec){p, len};
-}
-
-/* ---- start and stop ---- */
-
-static void raise_irq(struct vmm_irq *irq)
-{
-	struct ring *r = (struct ring *)((uint8_t *)irq - offsetof(struct ring, irq));
-
-	r->irqs++;
-	vmm_irq_raise(r->real_irq);
-}
-
-static int eventfd_of(struct vmm_irq *irq)
-{
-	const struct ring *r = (struct ring *)((uint8_t *)irq - offsetof(struct ring, irq));
-
-	return r->real_irq && r->real_irq->eventfd ? r->real_irq->eventfd(r->real_irq) : -1;
-}
-
-static void note_broken(void *ctx, const char *why)
-{
-	struct ring *r = ctx;
-
-	RULE(why && *why, "a queue broke without a reason");
-	r->breaks++;
-	if (r->broken_fn) {
-		r->broken_fn(r->broken_ctx, why);
-	}
-}
-
-static bool area(uint8_t **out, uint64_t gpa, uint64_t len, uint64_t align)
-{
-	*out = model_translate(gpa, len);
-	return gpa % align == 0 && *out;
-}
-
-static bool prepare(struct ring *r, const struct vmm_virtq_config *c, uint16_t size_max)
-{
-	bool sized = c->size > 0 && (c->size & (c->size - 1)) == 0 && c->size <= c->size_max &&
-		     c->size <= size_max;
-	struct iovec *iovs = r->iovs;
-	size_t cap = r->iovs_cap;
-
-	if (!sized || !area(&r->desc, c->desc, UINT64_C(16) * c->size, 16) ||
-	    !area(&r->avail, c->driver, UINT64_C(6) + UINT64_C(2) * c->size, 2) ||
-	    !area(&r->used, c->device, UINT64_C(6) + UINT64_C(8) * c->size, 4)) {
-		return false;
-	}
-	if (cap < (size_t)c->size * c->size) {
-		free(iovs);
-		cap = (size_t)c->size * c->size;
-		iovs = calloc(cap, sizeof(*iovs));
-		REQUIRE(iovs != NULL);
-	}
-	r->iovs = iovs;
-	r->iovs_cap = cap;
-	r->size = c->size;
-	r->size_max = c->size_max;
-	r->event_idx = c->features & VMM_VIRTIO_F_EVENT_IDX;
-	r->indirect = c->features & VMM_VIRTIO_F_INDIRECT_DESC;
-	r->broken = false;
-	r->record = (uint8_t *)c->inflight;
-	r->next_used = (uint16_t)model_get(r->used + 2, 2);
-	r->published = r->next_used;
-	r->next_avail = c->next_avail;
-	r->seen_avail = c->next_avail;
-	r->replay_count = 0;
-	r->batch_count = 0;
-	r->in_flight = 0;
-	r->breaks = 0;
-	r->confused = false;
-	for (unsigned i = 0; i < r->size; i++) {
-		r->chains[i].out = false;
-		r->chains[i].iov = iovs + (size_t)i * r->size;
-	}
-	return !r->record || model_open_record(r);
-}
-
-/* A process was gone: all it had in flight must be found, and nothing else. */
-static void check_lost(const struct ring *r)
-{
-	bool found[SIZE_LIMIT] = {false};
-
-	for (unsigned i = 0; i < r->replay_count; i++) {
-		found[r->replay[i]] = true;
-	}
-	for (unsigned i = 0; judge.was_killed && i < r->size; i++) {
-		RULE(found[i] || judge.lost[i] != LOST, "a chain in flight is lost");
-		RULE(!found[i] || judge.lost[i] != NOT_LOST, "a chain would come back twice");
-	}
-	judge.was_killed = false;
-}
-
-int REAL(start)(struct vmm_virtq *q, struct vmm_mem *mem, const struct vmm_virtq_config *config,
-		struct vmm_irq *irq, vmm_virtq_broken_fn broken, void *ctx);
-int WRAP(start)(struct vmm_virtq *q, struct vmm_mem *mem, const struct vmm_virtq_config *config,
-		struct vmm_irq *irq, vmm_virtq_broken_fn broken, void *ctx);
-
-int WRAP(start)(struct vmm_virtq *q, struct vmm_mem *mem, const struct vmm_virtq_config *config,
-		struct vmm_irq *irq, vmm_virtq_broken_fn broken, void *ctx)
-{
-	struct ring *r = find(q) ? find(q) : new_ring();
-	bool valid;
-	int ret;
-
-	model_set_memory(mem);
-	valid = prepare(r, config, config->size_max);
-	r->q = q;
-	r->irq = (struct vmm_irq){.raise = raise_irq, .eventfd = eventfd_of};
-	r->real_irq = irq;
-	r->broken_fn = broken;
-	r->broken_ctx = ctx;
-	r->live = false;
-	op_begin(OP_START, r);
-	ret = REAL(start)(q, mem, config, &r->irq, note_broken, r);
-	RULE((ret == 0) == valid, "a queue that starts, or does not, against the rules");
-	RULE(ret == 0 || ret == -EPROTO || ret == -EFAULT,
-	     "an error of start that nobody promised");
-	r->live = ret == 0;
-	if (r->live) {
-		check_lost(r);
-	}
-	judge.at = r->live ? r : NULL;
-	op_end();
-	if (ret < 0) {
-		forget_memory();
-	}
-	return ret;
-}
-
-int REAL(create)(struct vmm_virtq **out, struct vmm_mem *mem, const struct vmm_virtq_config *config,
-		 struct vmm_irq *irq, vmm_virtq_broken_fn broken, void *ctx);
-int WRAP(create)(struct vmm_virtq **out, struct vmm_mem *mem, const struct vmm_virtq_config *config,
-		 struct vmm_irq *irq, vmm_virtq_broken_fn broken, void *ctx);
-
-/* As the product does it, but through the calls that are judged. */
-int WRAP(create)(struct vmm_virtq **out, struct vmm_mem *mem, const struct vmm_virtq_config *config,
-		 struct vmm_irq *irq, vmm_virtq_broken_fn broken, void *ctx)
-{
-	int ret = vmm_virtq_check(mem, config);
-
-	*out = NULL;
-	if (ret == 0) {
-		ret = vmm_virtq_alloc(out, config->size);
-	}
-	if (ret == 0) {
-		ret = WRAP(start)(*out, mem, config, irq, broken, ctx);
-	}
-	if (ret < 0) {
-		vmm_virtq_destroy(*out);
-		*out = NULL;
-	}
-	return ret;
-}
-
-void REAL(set_irq)(struct vmm_virtq *q, struct vmm_irq *irq);
-void WRAP(set_irq)(struct vmm_virtq *q, struct vmm_irq *irq);
-
-void WRAP(set_irq)(struct vmm_virtq *q, struct vmm_irq *irq)
-{
-	struct ring *r = find(q);
-
-	if (r) {
-		r->real_irq = irq;
-	}
-}
-
-void REAL(destroy)(struct vmm_virtq *q);
-void WRAP(destroy)(struct vmm_virtq *q);
-
-void WRAP(destroy)(struct vmm_virtq *q)
-{
-	struct ring *r = find(q);
-
-	if (r) {
-		r->live = false;
-		forget_memory();
-	}
-	REAL(destroy)(q);
-}
-
 /* ---- pop ---- */
 
 /* The index is read only when no chain seen earlier is left, or when the device asks. */
@@ -396,12 +131,12 @@ int WRAP(pop)(struct vmm_virtq *q, struct vmm_chain *chain);
 
 int WRAP(pop)(struct vmm_virtq *q, struct vmm_chain *chain)
 {
-	struct ring *r = ring_of(q);
+	struct ring *r = judge_ring_of(q);
 	uint16_t head = 0;
 	bool good;
 	int ret;
 
-	op_begin(OP_POP, r);
+	judge_op_begin(OP_POP, r);
 	good = expect(r, chain->iov_cap, &head);
 	if (good) {
 		peek(head);
@@ -419,7 +154,7 @@ int WRAP(pop)(struct vmm_virtq *q, struct vmm_chain *chain)
 		     "no chain, but buffers");
 	}
 	RULE(r->breaks == r->broken, "a queue broke, or did not, against the rules");
-	op_end();
+	judge_op_end();
 	return ret;
 }
 
@@ -448,9 +183,9 @@ void WRAP(unpop)(struct vmm_virtq *q, uint16_t n);
 
 void WRAP(unpop)(struct vmm_virtq *q, uint16_t n)
 {
-	struct ring *r = ring_of(q);
+	struct ring *r = judge_ring_of(q);
 
-	op_begin(OP_LOOK, r);
+	judge_op_begin(OP_LOOK, r);
 	judge.giving_back = n;
 	REAL(unpop)(q, n);
 	judge.giving_back = 0;
@@ -459,12 +194,12 @@ void WRAP(unpop)(struct vmm_virtq *q, uint16_t n)
 	}
 	/* They will be popped, and looked at, again. */
 	watch_undo();
-	op_end();
+	judge_op_end();
 }
 
 unsigned judge_unpoppable(const struct vmm_virtq *q)
 {
-	const struct ring *r = ring_of(q);
+	const struct ring *r = judge_ring_of(q);
 	bool seen[SIZE_LIMIT] = {false};
 	unsigned n = 0;
 
@@ -499,7 +234,7 @@ int WRAP(push)(struct vmm_virtq *q, uint16_t head, uint32_t written);
 
 int WRAP(push)(struct vmm_virtq *q, uint16_t head, uint32_t written)
 {
-	struct ring *r = ring_of(q);
+	struct ring *r = judge_ring_of(q);
 	bool good = head < r->size && r->chains[head].out && written <= r->chains[head].room;
 	bool full = r->batch_count == r->size;
 	uint8_t *elem = r->used + 4 + 8 * (r->next_used % r->size);
@@ -510,9 +245,9 @@ int WRAP(push)(struct vmm_virtq *q, uint16_t head, uint32_t written)
 	if (good && judge.sees_loads && (judge.rules & JUDGE_WRITTEN)) {
 		check_written(&r->chains[head], written);
 	}
-	op_begin(OP_PUSH, r);
+	judge_op_begin(OP_PUSH, r);
 	if (seen) {
-		may_store(elem, 8);
+		judge_may_store(elem, 8);
 	}
 	ret = REAL(push)(q, head, written);
 	RULE(ret == (good ? 0 : -EINVAL), "push says what is not so");
@@ -528,7 +263,7 @@ int WRAP(push)(struct vmm_virtq *q, uint16_t head, uint32_t written)
 		r->batch[r->batch_count++] = head;
 	}
 	RULE(r->breaks == r->broken, "a queue broke, or did not, against the rules");
-	op_end();
+	judge_op_end();
 	return ret;
 }
 
@@ -548,13 +283,13 @@ static bool wants_irq(const struct ring *r)
 	return false;
 }
 
-static void flush(struct ring *r, void (*real)(struct vmm_virtq *q), struct vmm_virtq *q)
+void judge_flush(struct ring *r, void (*real)(struct vmm_virtq *q), struct vmm_virtq *q)
 {
 	bool news = !r->broken && r->next_used != r->published;
 	unsigned irqs = r->irqs + (news && wants_irq(r));
 
 	if (news) {
-		may_store(r->used + 2, 2);
+		judge_may_store(r->used + 2, 2);
 	}
 	real(q);
 	if (news) {
@@ -570,11 +305,11 @@ void WRAP(flush)(struct vmm_virtq *q);
 
 void WRAP(flush)(struct vmm_virtq *q)
 {
-	struct ring *r = ring_of(q);
+	struct ring *r = judge_ring_of(q);
 	uint16_t before = r->published;
 
-	op_begin(OP_FLUSH, r);
-	flush(r, REAL(flush), q);
+	judge_op_begin(OP_FLUSH, r);
+	judge_flush(r, REAL(flush), q);
 	if (judge.on_flush && r->published != before) {
 		/* From here to there it is the driver who writes. */
 		watch_undo();
@@ -584,39 +319,7 @@ void WRAP(flush)(struct vmm_virtq *q)
 		judge.on_flush(judge.flush_ctx, q);
 		judge_remember();
 	}
-	op_end();
-}
-
-static int stop_result;
-static uint16_t stop_next;
-
-int REAL(stop)(struct vmm_virtq *q, uint16_t *next_avail);
-int WRAP(stop)(struct vmm_virtq *q, uint16_t *next_avail);
-
-static void real_stop(struct vmm_virtq *q)
-{
-	stop_result = REAL(stop)(q, &stop_next);
-}
-
-int WRAP(stop)(struct vmm_virtq *q, uint16_t *next_avail)
-{
-	struct ring *r = ring_of(q);
-	bool last = true;
-
-	for (unsigned i = 1; i <= r->in_flight; i++) {
-		last = last && r->chains[r->popped[(uint16_t)(r->next_avail - i)]].out;
-	}
-	op_begin(OP_FLUSH, r);
-	flush(r, real_stop, q);
-	RULE(stop_result == (r->record || last ? 0 : -EBUSY), "stop says what is not so");
-	RULE(stop_next == (uint16_t)(r->next_avail - r->in_flight), "stop names another place");
-	r->live = false;
-	op_end();
-	forget_memory();
-	if (next_avail) {
-		*next_avail = stop_next;
-	}
-	return stop_result;
+	judge_op_end();
 }
 
 /* ---- notifications and questions ---- */
@@ -626,16 +329,16 @@ void WRAP(kick_disable)(struct vmm_virtq *q);
 
 void WRAP(kick_disable)(struct vmm_virtq *q)
 {
-	struct ring *r = ring_of(q);
+	struct ring *r = judge_ring_of(q);
 	bool says = !r->broken && !r->event_idx;
 
-	op_begin(OP_KICK, r);
+	judge_op_begin(OP_KICK, r);
 	if (says) {
-		may_store(r->used, 2);
+		judge_may_store(r->used, 2);
 	}
 	REAL(kick_disable)(q);
 	RULE(!says || model_get(r->used, 2) == 1, "kicks are still asked for");
-	op_end();
+	judge_op_end();
 }
 
 bool REAL(kick_enable)(struct vmm_virtq *q);
@@ -643,21 +346,21 @@ bool WRAP(kick_enable)(struct vmm_virtq *q);
 
 bool WRAP(kick_enable)(struct vmm_virtq *q)
 {
-	struct ring *r = ring_of(q);
+	struct ring *r = judge_ring_of(q);
 	uint8_t *field = r->event_idx ? r->used + 4 + 8 * (size_t)r->size : r->used;
 	bool ret;
 
-	op_begin(OP_KICK, r);
+	judge_op_begin(OP_KICK, r);
 	look(r);
 	if (!r->broken) {
-		may_store(field, 2);
+		judge_may_store(field, 2);
 	}
 	ret = REAL(kick_enable)(q);
 	RULE(r->broken || model_get(field, 2) == (r->event_idx ? r->seen_avail : 0),
 	     "kicks are not asked for");
 	RULE(ret == (!r->broken && r->seen_avail != r->next_avail), "there are chains, or none");
 	RULE(r->breaks == r->broken, "a queue broke, or did not, against the rules");
-	op_end();
+	judge_op_end();
 	return ret;
 }
 
@@ -666,15 +369,15 @@ unsigned WRAP(avail_count)(struct vmm_virtq *q);
 
 unsigned WRAP(avail_count)(struct vmm_virtq *q)
 {
-	struct ring *r = ring_of(q);
+	struct ring *r = judge_ring_of(q);
 	unsigned ret;
 
-	op_begin(OP_LOOK, r);
+	judge_op_begin(OP_LOOK, r);
 	look(r);
 	ret = REAL(avail_count)(q);
 	RULE(ret == (r->broken ? 0u : (uint16_t)(r->seen_avail - r->next_avail)),
 	     "another number of chains is available");
-	op_end();
+	judge_op_end();
 	return ret;
 }
 
@@ -690,20 +393,20 @@ void WRAP(break)(struct vmm_virtq *q, const char *why);
 
 void WRAP(break)(struct vmm_virtq *q, const char *why)
 {
-	struct ring *r = ring_of(q);
+	struct ring *r = judge_ring_of(q);
 
-	op_begin(OP_LOOK, r);
+	judge_op_begin(OP_LOOK, r);
 	r->broken = true;
 	REAL(break)(q, why);
 	RULE(r->breaks == 1, "a queue broke, or did not, against the rules");
-	op_end();
+	judge_op_end();
 }
 
 /* ---- for harnesses ---- */
 
 void judge_lost(const struct vmm_virtq *q)
 {
-	struct ring *r = ring_of(q);
+	struct ring *r = judge_ring_of(q);
 	uint16_t shown = (uint16_t)model_get(r->used + 2, 2);
 
 	for (unsigned i = 0; i < r->size; i++) {
@@ -732,17 +435,17 @@ void judge_lost(const struct vmm_virtq *q)
 
 bool judge_is_broken(const struct vmm_virtq *q)
 {
-	return ring_of(q)->broken;
+	return judge_ring_of(q)->broken;
 }
 
 uint16_t judge_avail_idx(const struct vmm_virtq *q)
 {
-	return model_avail_idx(ring_of(q));
+	return model_avail_idx(judge_ring_of(q));
 }
 
 bool judge_settled(const struct vmm_virtq *q)
 {
-	const struct ring *r = ring_of(q);
+	const struct ring *r = judge_ring_of(q);
 
 	return r->broken || (r->in_flight == 0 && r->published == r->next_used &&
 			     model_avail_idx(r) == r->next_avail);

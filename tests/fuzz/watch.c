@@ -284,7 +284,8 @@ void watch_store(const void *p, size_t len)
 	watch_settle();
 	judge.totals.stores++;
 	if (judge.op != OP_NONE) {
-		if (!inside(p, len, judge.store.iov_base, judge.store.iov_len)) {
+		if (judge.store.iov_len == 0 ||
+		    !inside(p, len, judge.store.iov_base, judge.store.iov_len)) {
 			judge_die("writes", "a queue wrote what the call is not about");
 		}
 		return;
