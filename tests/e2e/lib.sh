@@ -150,8 +150,8 @@ ptys()
 # What is there of VMs: processes, interfaces, listening sockets, files.
 leftovers()
 {
-	find /proc -maxdepth 2 -path '/proc/[0-9]*/exe' -lname "$(readlink -f "$VMM_CLI")" 2>/dev/null |
-		sed 's/^/process /'
+	find /proc -maxdepth 2 -path '/proc/[0-9]*/exe' \( -lname "$(readlink -f "$VMM_CLI")" -o \
+		-lname "$(readlink -f "$(dirname "$VMM_CLI")/vmm-device")" \) 2>/dev/null | sed 's/^/process /'
 	ip -o link | awk -F': ' '$2 != "lo" { print "interface " $2 }'
 	# /proc/self/net, not /proc/net of a parent: sockets of this network namespace.
 	awk 'NR > 1 && $8 ~ /^\// { print "socket " $8 }' /proc/self/net/unix | grep -F "$work" || true

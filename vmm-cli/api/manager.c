@@ -448,7 +448,7 @@ enum vm_result vm_manager_restart_device(struct vm_manager *m, const char *id,
 		return result;
 	}
 	ret = m->body->ops->restart_device(m->body, id, err);
-	if (ret == -ENOENT) {
+	if (ret == -ENODEV) {
 		(void)vmm_error_set(err, ret, "there is no device '%.40s'", id);
 		return VM_NOT_FOUND;
 	}

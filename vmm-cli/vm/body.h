@@ -117,7 +117,8 @@ struct vm_body_ops {
 
 	/* -ENOENT: no such device (words are the caller's); its counters, if it has any. */
 	int (*counters)(struct vm_body *body, const char *id, vm_counter_fn emit, void *ctx);
-	/* Another process takes the device over. -ENOENT; -ENOTSUP where there are none. */
+	/* Another process takes the device over. -ENODEV: no such device (words are the
+	 * caller's); -ENOTSUP where devices have none. */
 	int (*restart_device)(struct vm_body *body, const char *id, struct vmm_error *err);
 	/* This process first. */
 	void (*processes)(struct vm_body *body, vm_process_fn emit, void *ctx);

@@ -409,7 +409,7 @@ static int isolated_restart_device(struct vm_body *body, const char *id, struct 
 {
 	struct isolated *b = from_base(body);
 	struct vm_device *dev = vm_devices_find(&b->devices, id);
-	int ret = dev ? vm_device_replace(dev, err) : -ENOENT;
+	int ret = dev ? vm_device_replace(dev, err) : -ENODEV;
 
 	if (vm_channel_has_news(&b->channel)) {
 		vmm_loop_post(b->config.loop, &b->news_work);
