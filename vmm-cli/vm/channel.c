@@ -97,29 +97,40 @@ static int broken(struct vm_channel *c, int ret, struct vmm_error *err)
 	}
 }
 
-int vm_channel_call(struct vm_channel *c, struct wire_message *question, const int *fds,
-		    int timeout_ms, struct vmm_error *err)
+void vm_channel_ask(struct vm_channel *c, const struct wire_message *question, const int *fds,
+		    int timeout_ms)
 {
-	uint32_t seq = question->header.seq;
-	int ret = c->fd < 0 ? -EPIPE : wire_send(c->fd, question, fds, timeout_ms);
+	c->asked = c->fd < 0 ? -EPIPE : wire_send(c->fd, question, fds, timeout_ms);
+}
+
+int vm_channel_await(struct vm_channel *c, int timeout_ms, struct vmm_error *err)
+{
+	struct wire_message m;
+	int ret = c->asked;
 
 	if (ret == -EINVAL) {
 		return vmm_error_set(err, ret, "a value is out of range");
 	}
 	if (ret == 0) {
-		ret = wait_for_reply(c, seq, question, timeout_ms);
+		ret = wait_for_reply(c, c->seq, &m, timeout_ms);
 	}
 	if (ret < 0) {
 		return broken(c, ret, err);
 	}
-	if (question->u.reply.result < 0) {
-		vm_text_clean(question->u.reply.text);
-		return vmm_error_set(err, question->u.reply.result, "%s",
-				     question->u.reply.text[0]
-					     ? question->u.reply.text
-					     : strerror(-question->u.reply.result));
+	ret = m.u.reply.result;
+	if (ret < 0) {
+		vm_text_clean(m.u.reply.text);
+		(void)vmm_error_set(err, ret, "%s",
+				    m.u.reply.text[0] ? m.u.reply.text : strerror(-ret));
 	}
-	return 0;
+	return ret;
+}
+
+int vm_channel_call(struct vm_channel *c, const struct wire_message *question, const int *fds,
+		    int timeout_ms, struct vmm_error *err)
+{
+	vm_channel_ask(c, question, fds, timeout_ms);
+	return vm_channel_await(c, timeout_ms, err);
 }
 
 void vm_channel_look(struct vm_channel *c)

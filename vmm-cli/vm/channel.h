@@ -29,8 +29,9 @@ struct vm_news {
 
 /* Zero-initialise but for fd. */
 struct vm_channel {
-	int fd; /* owned; -1: none */
-	uint32_t seq;
+	int fd;       /* owned; -1: none */
+	uint32_t seq; /* of the last question */
+	int asked;    /* 0, or why it could not be asked */
 	struct vm_news news;
 };
 
@@ -43,10 +44,18 @@ void vm_channel_begin(struct vm_channel *c, struct wire_message *question, enum 
 /*
  * Asks, and waits up to timeout_ms for the reply: what it says, with its words in err. fds as for
  * wire_send. A connection that fails meanwhile is -EPROTO, -ETIMEDOUT, -ECONNRESET or -EPIPE, and
- * noted in the news. question is overwritten.
+ * noted in the news.
  */
-int vm_channel_call(struct vm_channel *c, struct wire_message *question, const int *fds,
+int vm_channel_call(struct vm_channel *c, const struct wire_message *question, const int *fds,
 		    int timeout_ms, struct vmm_error *err);
+
+/*
+ * The same in two steps, to do something else while the vm process is at work: nothing else may be
+ * asked in between. A question that could not be asked has its answer in the second step.
+ */
+void vm_channel_ask(struct vm_channel *c, const struct wire_message *question, const int *fds,
+		    int timeout_ms);
+int vm_channel_await(struct vm_channel *c, int timeout_ms, struct vmm_error *err);
 
 /* Reads what there is without waiting. */
 void vm_channel_look(struct vm_channel *c);

@@ -217,7 +217,7 @@ static int start_vm(struct isolated *b, struct vmm_error *err)
 			       &b->channel_source);
 }
 
-static int send_config(struct isolated *b, int kvm, struct vmm_error *err)
+static int ask_config(struct isolated *b, int kvm, struct vmm_error *err)
 {
 	const struct vm_config *vm = b->config.vm;
 	const int fds[] = {kvm, b->streams.serial_out};
@@ -235,7 +235,8 @@ static int send_config(struct isolated *b, int kvm, struct vmm_error *err)
 	m.u.config.log_level = b->config.log ? b->config.log->level : VMM_LOG_ERROR;
 	m.u.config.has_serial = fds[1] >= 0;
 	wire_set_text(m.u.config.cmdline, WIRE_CMDLINE_MAX, cmdline);
-	return vm_channel_call(&b->channel, &m, fds, CHANNEL_CALL_MS, err);
+	vm_channel_ask(&b->channel, &m, fds, CHANNEL_CALL_MS);
+	return 0;
 }
 
 static int send_file(struct isolated *b, enum wire_type type, const struct vm_file *file,
@@ -254,10 +255,10 @@ static int send_file(struct isolated *b, enum wire_type type, const struct vm_fi
 	return ret < 0 ? vmm_error_wrap(err, ret, "%s '%.250s'", what, vm_file_name(file)) : 0;
 }
 
-static int configure(struct isolated *b, int kvm, struct vmm_error *err)
+static int configure(struct isolated *b, struct vmm_error *err)
 {
 	const struct vm_payload *payload = &b->config.vm->payload;
-	int ret = send_config(b, kvm, err);
+	int ret = vm_channel_await(&b->channel, CHANNEL_CALL_MS, err);
 
 	if (ret == 0) {
 		ret = send_file(b, WIRE_KERNEL, &payload->kernel, "kernel", err);
@@ -311,10 +312,14 @@ static int start_all(struct isolated *b, int kvm, struct vmm_error *err)
 		ret = start_vm(b, err);
 	}
 	if (ret == 0) {
+		ret = ask_config(b, kvm, err);
+	}
+	/* While the vm process makes its jail and its VM. */
+	if (ret == 0) {
 		ret = vm_devices_start(&b->devices, err);
 	}
 	if (ret == 0) {
-		ret = configure(b, kvm, err);
+		ret = configure(b, err);
 	}
 	return ret < 0 ? ret : ask(b, WIRE_BOOT, CHANNEL_BOOT_MS, err);
 }
