@@ -3,11 +3,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "cli.h"
 #include "config/config.h"
+#include "isolation.h"
 #include "suite.h"
 
 #define ARGC(argv) ((int)(sizeof(argv) / sizeof((argv)[0])) - 1)
@@ -170,8 +172,86 @@ START_TEST(cli_name_check_bad_name_is_in_the_sentence)
 }
 END_TEST
 
+/* ---- isolation ---- */
+
+static void clear_environment(void)
+{
+	(void)unsetenv("VMM_ISOLATION");
+	(void)unsetenv("VMM_DEVICE");
+	(void)unsetenv("VMM_RESTART");
+	(void)unsetenv("VMM_UID_BASE");
+}
+
+START_TEST(cli_isolation_is_a_process_for_each_unless_told)
+{
+	struct isolation_options options = {0};
+	struct isolation chosen;
+
+	clear_environment();
+	ck_assert_int_eq(isolation_choose(&options, &chosen, NULL), 0);
+	ck_assert_ptr_eq(chosen.body, &vm_body_isolated);
+	ck_assert(!chosen.config.restart_never);
+	ck_assert_uint_eq(chosen.config.uid_base, 0);
+	/* Beside this program. */
+	ck_assert_int_eq(chosen.config.device_program[0], '/');
+	ck_assert_str_eq(strrchr(chosen.config.device_program, '/'), "/vmm-device");
+}
+END_TEST
+
+START_TEST(cli_isolation_options_go_before_the_environment)
+{
+	struct isolation_options options = {0};
+	struct isolation chosen;
+
+	clear_environment();
+	ck_assert_int_eq(setenv("VMM_ISOLATION", "none", 1), 0);
+	ck_assert_int_eq(setenv("VMM_DEVICE", "/a", 1), 0);
+	ck_assert_int_eq(setenv("VMM_RESTART", "never", 1), 0);
+	ck_assert_int_eq(setenv("VMM_UID_BASE", "5000", 1), 0);
+	ck_assert_int_eq(isolation_choose(&options, &chosen, NULL), 0);
+	ck_assert_ptr_eq(chosen.body, &vm_body_inprocess);
+	ck_assert_str_eq(chosen.config.device_program, "/a");
+	ck_assert(chosen.config.restart_never);
+	ck_assert_uint_eq(chosen.config.uid_base, 5000);
+	options = (struct isolation_options){.isolation = "process",
+					     .device_program = "/b",
+					     .restart = "always",
+					     .uid_base = "0x10000"};
+	ck_assert_int_eq(isolation_choose(&options, &chosen, NULL), 0);
+	ck_assert_ptr_eq(chosen.body, &vm_body_isolated);
+	ck_assert_str_eq(chosen.config.device_program, "/b");
+	ck_assert(!chosen.config.restart_never);
+	ck_assert_uint_eq(chosen.config.uid_base, 65536);
+	clear_environment();
+}
+END_TEST
+
+START_TEST(cli_isolation_nonsense_is_named)
+{
+	static const char *const bases[] = {"0", "-1", "x", "", "5x", "4294967295", "99999999999"};
+	struct isolation_options options = {.isolation = "some"};
+	struct isolation chosen;
+	struct vmm_error err = {0};
+
+	clear_environment();
+	ck_assert_int_eq(isolation_choose(&options, &chosen, &err), -EINVAL);
+	ck_assert_ptr_nonnull(strstr(err.message, "--isolation 'some'"));
+	options = (struct isolation_options){.restart = "often"};
+	ck_assert_int_eq(isolation_choose(&options, &chosen, &err), -EINVAL);
+	ck_assert_ptr_nonnull(strstr(err.message, "--restart 'often'"));
+	for (size_t i = 0; i < sizeof(bases) / sizeof(bases[0]); i++) {
+		options = (struct isolation_options){.uid_base = bases[i]};
+		ck_assert_msg(isolation_choose(&options, &chosen, &err) ==
+				      (bases[i][0] ? -EINVAL : 0),
+			      "'%s'", bases[i]);
+	}
+}
+END_TEST
+
 SUITE_MAIN("cli", cli_options_values_and_flags_are_taken, cli_options_value_with_equals_is_taken,
 	   cli_options_behind_two_dashes_are_names, cli_options_unknown_or_incomplete_is_usage,
 	   cli_options_help_ends_the_command, cli_options_with_roots_fills_them,
 	   cli_ready_fd_takes_numbers_only, cli_tell_ready_writes_a_newline_and_closes,
-	   cli_name_check_bad_name_is_in_the_sentence)
+	   cli_name_check_bad_name_is_in_the_sentence,
+	   cli_isolation_is_a_process_for_each_unless_told,
+	   cli_isolation_options_go_before_the_environment, cli_isolation_nonsense_is_named)

@@ -222,6 +222,9 @@ START_TEST(config_bad_names_are_refused)
 	refused("{" KERNEL ",\"net\":[{\"tap\":\"t\",\"mac\":\"01:00:5e:00:00:01\"}]}", -EINVAL,
 		"mac");
 	refused("{" KERNEL ",\"net\":[{\"tap\":\"t\",\"ip\":\"10.0.0.1\"}]}", -EINVAL, "ip:");
+	refused("{" KERNEL ",\"net\":[{\"tap\":\"t\",\"restart\":\"\"}]}", -EINVAL, "restart ''");
+	refused("{" KERNEL ",\"disks\":[{\"path\":\"/d\",\"restart\":\"often\"}]}", -EINVAL,
+		"restart 'often'");
 }
 END_TEST
 
@@ -340,7 +343,8 @@ START_TEST(config_to_json_reads_back_the_same)
 		read_text(
 			"{\"payload\":{\"kernel\":\"/k\",\"initramfs\":\"/i\",\"cmdline\":\"a b\"},"
 			"\"cpus\":{\"boot_vcpus\":4},\"memory\":{\"size\":67108864},"
-			"\"disks\":[{\"path\":\"/d\",\"serial\":\"s\"}],\"net\":[{\"tap\":\"t\","
+			"\"disks\":[{\"path\":\"/d\",\"serial\":\"s\",\"restart\":\"never\"}],"
+			"\"net\":[{\"tap\":\"t\",\"restart\":\"always\","
 			"\"mtu\":1400,\"offload_tso\":false}],\"console\":{\"mode\":\"Off\"},"
 			"\"serial\":{\"mode\":\"File\",\"file\":\"/f\",\"size_limit\":8192}}"),
 		0);
@@ -403,8 +407,9 @@ START_TEST(config_out_of_memory_anywhere_leaves_nothing)
 {
 	static const char text[] =
 		"{\"payload\":{\"kernel\":\"/k\",\"initramfs\":\"/i\",\"cmdline\":\"c\"},"
-		"\"disks\":[{\"path\":\"/d\",\"serial\":\"s\"},{\"path\":\"/e\",\"id\":\"x\"}],"
-		"\"net\":[{\"tap\":\"t\"},{\"tap\":\"u\",\"mac\":\"02:00:00:00:00:01\"}],"
+		"\"disks\":[{\"path\":\"/d\",\"serial\":\"s\",\"restart\":\"never\"},"
+		"{\"path\":\"/e\",\"id\":\"x\"}],"
+		"\"net\":[{\"tap\":\"t\",\"restart\":\"never\"},{\"tap\":\"u\",\"mac\":\"02:00:00:00:00:01\"}],"
 		"\"rng\":{\"src\":\"/dev/urandom\"},\"serial\":{\"mode\":\"File\",\"file\":"
 		"\"/f\"}}";
 	struct faultinj f = {0};
