@@ -35,6 +35,8 @@ static int on_url(http_parser *parser, const char *at, size_t len)
 	memcpy(in->request.path + in->path_len, at, len);
 	in->path_len += len;
 	in->request.path[in->path_len] = '\0';
+	/* What came before the path in a piece of its own is not part of the first header. */
+	in->line_len = 0;
 	return 0;
 }
 
