@@ -104,7 +104,7 @@ static void check_wish(const struct wish *w)
 		REQUIRE(req->len == get(segment + 8, 4) * VMM_DISK_SECTOR);
 		break;
 	default:
-		REQUIRE("a type that the disk knows nothing of" == NULL);
+		judge_die("disk", "a request of a type that the disk knows nothing of");
 	}
 }
 
@@ -134,7 +134,7 @@ static void take_wish(struct ram_disk *ram, const struct vmm_disk_request *req)
 			return;
 		}
 	}
-	REQUIRE("a request that was never submitted" == NULL);
+	judge_die("disk", "the end of a request that was never submitted");
 }
 
 static void ram_submit(struct vmm_disk *disk, struct vmm_disk_request *req)

@@ -38,6 +38,9 @@
 		}                                                                                  \
 	} while (0)
 
+/* Whatever is wrong ends here. */
+_Noreturn void judge_die(const char *rule, const char *what);
+
 /* As much of the readable bytes of a chain as is kept for the harness. */
 #define JUDGE_PEEK 512u
 

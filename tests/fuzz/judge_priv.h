@@ -11,9 +11,6 @@
 #define RANGES_MAX  32u
 #define ALLOWED_MAX 4096u
 
-/* Whatever is wrong ends here. */
-_Noreturn void judge_die(const char *rule, const char *what);
-
 /* A set of host addresses, merged. */
 struct spans {
 	unsigned count;
