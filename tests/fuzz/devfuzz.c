@@ -218,7 +218,11 @@ static bool all_back(struct devfuzz *f)
 	return true;
 }
 
-/* When nothing holds a device up, it owes every chain, unless it shows DEVICE_NEEDS_RESET. */
+/*
+ * When nothing holds a device up, it owes every chain, unless it shows DEVICE_NEEDS_RESET. The
+ * driver has kicked for all it offered, but for what it wrote behind its own back: a device that
+ * waits for another kick waits for ever.
+ */
 static void settle(struct devfuzz *f)
 {
 	f->refill = false;
@@ -228,9 +232,10 @@ static void settle(struct devfuzz *f)
 			f->device.settle(f->device.ctx);
 			judge_end();
 		}
-		for (unsigned q = 0; q < f->queues; q++) {
+		for (unsigned q = 0; q < f->queues && f->tainted; q++) {
 			fakedrv_kick(f->drv, q);
 		}
+		fakedrv_run(f->drv);
 		if (all_back(f)) {
 			break;
 		}

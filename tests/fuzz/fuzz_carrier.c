@@ -12,6 +12,7 @@
  * An input is steps of 8 bytes: operation, a, b, and five more.
  */
 #include <errno.h>
+#include <limits.h>
 #include <string.h>
 
 #include "fakedrv.h"
@@ -236,6 +237,7 @@ static void check(void)
 {
 	uint8_t status = vmm_carrier_status(f.c);
 	bool active = f.dev.active.queues != NULL;
+	struct vmm_carrier_queue none;
 
 	REQUIRE((status & 0xbf) == f.status);
 	REQUIRE(!f.failed || (status & VMM_VIRTIO_S_NEEDS_RESET));
@@ -243,6 +245,8 @@ static void check(void)
 	REQUIRE(!active || (status & VMM_VIRTIO_S_DRIVER_OK));
 	REQUIRE(active || f.failed || !(status & VMM_VIRTIO_S_DRIVER_OK));
 	REQUIRE(vmm_carrier_driver_features(f.c) == f.features);
+	REQUIRE(vmm_carrier_get_queue(f.c, TESTDEV_QUEUES, &none) == -EINVAL);
+	REQUIRE(vmm_carrier_get_queue(f.c, UINT_MAX, &none) == -EINVAL);
 	for (unsigned i = 0; i < TESTDEV_QUEUES; i++) {
 		struct vmm_carrier_queue q;
 

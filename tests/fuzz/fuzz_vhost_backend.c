@@ -37,7 +37,8 @@
 #define FEATURES                                                                            \
 	(VHOST_USER_F_PROTOCOL_FEATURES | VMM_VIRTIO_F_VERSION_1 | VMM_VIRTIO_F_EVENT_IDX | \
 	 VMM_VIRTIO_F_INDIRECT_DESC | TESTDEV_FEATURE)
-#define REPLY_MAX 512u
+#define REPLY_MAX   512u
+#define MESSAGE_MAX 1024u
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -160,7 +161,7 @@ static void send_bytes(const struct message *m, size_t len, size_t cut)
 		uint8_t bytes[CMSG_SPACE(sizeof(m->fds))];
 		struct cmsghdr align;
 	} control = {0};
-	uint8_t bytes[sizeof(m->header) + sizeof(m->payload)];
+	uint8_t bytes[MESSAGE_MAX] = {0};
 	struct iovec iov = {bytes, cut > 0 && cut < len ? cut : len};
 	struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
 
@@ -294,7 +295,6 @@ static void send_good(uint32_t request, unsigned queue)
 	make(&m, request, queue);
 	f.asked++;
 	send_bytes(&m, sizeof(m.header) + m.header.size, 0);
-	run_loop();
 }
 
 /* A good message, and a few changes to it. */
@@ -308,7 +308,9 @@ static void step_message(void)
 	m.header.flags |= how & 0x20 ? VHOST_USER_NEED_REPLY : 0;
 	len = sizeof(m.header) + m.header.size;
 	for (unsigned i = how >> 6; i > 0; i--) {
-		size_t at = fuzz_u16(f.in) % (sizeof(m.header) + sizeof(m.payload));
+		uint16_t place = fuzz_u16(f.in);
+		/* Mostly in what is sent. */
+		size_t at = place % (place & 0x8000 ? sizeof(m.header) + sizeof(m.payload) : len);
 		uint8_t *p = at < sizeof(m.header)
 				     ? (uint8_t *)&m.header + at
 				     : (uint8_t *)&m.payload + (at - sizeof(m.header));
@@ -322,7 +324,11 @@ static void step_message(void)
 		for (unsigned i = 0; i < m.fd_count; i++) {
 			m.fds[i] = more & 0x80 ? f.call : f.files[0];
 		}
-		len = fuzz_u16(f.in) % (sizeof(m.header) + sizeof(m.payload) + 1);
+		len = fuzz_u16(f.in) % MESSAGE_MAX;
+	} else if (how >> 6 == 2) {
+		/* Another size than its own, and as many bytes. */
+		m.header.size = fuzz_u16(f.in) % (MESSAGE_MAX - sizeof(m.header));
+		len = sizeof(m.header) + m.header.size;
 	}
 	f.asked++;
 	send_bytes(&m, len, how & 0x10 ? fuzz_u8(f.in) : 0);
@@ -353,6 +359,7 @@ static void step_start(uint8_t queues)
 		}
 	}
 	send_good(VHOST_USER_SET_STATUS, 0);
+	run_loop();
 }
 
 /* Replies are messages of the protocol, and not more of them than there were requests. */

@@ -35,6 +35,7 @@ static const struct {
 	[PUSH_TOO_MUCH] = {"more than there was room for", "ring: a chain came back", false},
 	[PUSH_UNWRITTEN] = {"stale bytes given as written", "that nobody wrote", true},
 	[KEEP] = {"a chain kept for ever", "all_back", false},
+	[FORGET] = {"the rest of a ring forgotten", "all_back", false},
 	[ALLOCATE] = {"memory allocated", "bounds: memory was allocated", false},
 	[LEAK_FD] = {"a descriptor leaked", "bounds: the table", false},
 	[NEVER_YIELD] = {"no end while the guest adds", "bounds: one kick popped", false},

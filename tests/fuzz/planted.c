@@ -159,7 +159,18 @@ static void drain(struct planted *p)
 			budget--;
 		}
 		vmm_virtq_flush(q);
-	} while (budget > 0 && vmm_virtq_kick_enable(q));
+		if (budget == 0) {
+			if (p->fault != FORGET) {
+				vmm_loop_post(p->active.loop, &p->again);
+			}
+			return;
+		}
+	} while (vmm_virtq_kick_enable(q));
+}
+
+static void drain_again(void *ctx)
+{
+	drain(ctx);
 }
 
 static void serve_later(void *ctx)
@@ -199,6 +210,7 @@ static void planted_reset(struct vmm_virtio_device *dev)
 
 	p->wedged = p->poisoned;
 	vmm_loop_cancel(p->active.loop, &p->later_work);
+	vmm_loop_cancel(p->active.loop, &p->again);
 	memset(&p->active, 0, sizeof(p->active));
 }
 
@@ -218,6 +230,7 @@ void planted_init(struct planted *p, enum fault fault)
 	p->base.queue_sizes = sizes;
 	p->fault = fault;
 	p->later_work = (struct vmm_work){.fn = serve_later, .ctx = p};
+	p->again = (struct vmm_work){.fn = drain_again, .ctx = p};
 	p->chain.iov = p->iov;
 	p->chain.iov_cap = PLANTED_SIZE;
 }

@@ -28,6 +28,7 @@ enum fault {
 	PUSH_TOO_MUCH,
 	PUSH_UNWRITTEN,
 	KEEP,        /* a chain never comes back */
+	FORGET,      /* what is left of the ring after a turn waits for a kick that never comes */
 	ALLOCATE,    /* for each request */
 	LEAK_FD,     /* with each kick */
 	NEVER_YIELD, /* the budget begins anew when the ring was empty */
@@ -45,6 +46,7 @@ struct planted {
 	uint8_t answered; /* length of the last answer */
 	struct vmm_chain later;
 	struct vmm_work later_work;
+	struct vmm_work again;
 	struct vmm_chain chain;
 	struct iovec iov[PLANTED_SIZE];
 	struct iovec later_iov[PLANTED_SIZE];
