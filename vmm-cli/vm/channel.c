@@ -108,6 +108,7 @@ int vm_channel_await(struct vm_channel *c, int timeout_ms, struct vmm_error *err
 	struct wire_message m;
 	int ret = c->asked;
 
+	wire_begin(&m, WIRE_REPLY, c->seq);
 	if (ret == -EINVAL) {
 		return vmm_error_set(err, ret, "a value is out of range");
 	}

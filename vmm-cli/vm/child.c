@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -18,27 +19,41 @@
 /* "nobody", where ids that high do not exist. */
 #define UID_NOBODY 65534u
 
+#define MAP_LINE_MAX 80
+
 /* ---- who ---- */
+
+/* Is uid among those of a line of the map: first id, first id outside, how many? */
+static bool is_in_range(const char *line, uint32_t uid)
+{
+	char *end;
+	unsigned long first = strtoul(line, &end, 10);
+	unsigned long count;
+
+	(void)strtoul(end, &end, 10);
+	count = strtoul(end, NULL, 10);
+	return uid >= first && uid - first < count;
+}
 
 /* Does the id exist in this user namespace? */
 static bool is_mapped(uint32_t uid)
 {
 	FILE *map = fopen("/proc/self/uid_map", "re");
-	unsigned long first;
-	unsigned long count;
+	char line[MAP_LINE_MAX];
 	bool found = false;
 
 	if (!map) {
 		return true; /* no user namespaces: all ids exist */
 	}
-	while (!found && fscanf(map, "%lu %*u %lu", &first, &count) == 2) {
-		found = uid >= first && uid - first < count;
+	while (!found && fgets(line, sizeof(line), map)) {
+		found = is_in_range(line, uid);
 	}
 	(void)fclose(map);
 	return found;
 }
 
-void vm_nursery_init(struct vm_nursery *n, const struct vm_body_config *config)
+int vm_nursery_init(struct vm_nursery *n, const struct vm_body_config *config,
+		    struct vmm_error *err)
 {
 	uint32_t base = config->isolation.uid_base;
 
@@ -46,13 +61,21 @@ void vm_nursery_init(struct vm_nursery *n, const struct vm_body_config *config)
 	n->loop = config->loop;
 	n->log = config->log;
 	n->uid = (base ? base : UID_BASE) + (uint32_t)getpid();
-	if (geteuid() == 0 && !is_mapped(n->uid)) {
-		vmm_log(n->log, VMM_LOG_WARN,
-			"there is no user %u here: processes of this VM are user %u, as those of "
-			"others may be (--uid-base)",
-			(unsigned)n->uid, UID_NOBODY);
-		n->uid = UID_NOBODY;
+	if (geteuid() != 0 || is_mapped(n->uid)) {
+		return 0;
 	}
+	if (!is_mapped(UID_NOBODY)) {
+		return vmm_error_set(err, -EPERM,
+				     "root has no other user here (users %u and %u do not exist): "
+				     "choose one with --uid-base, or start it as a user",
+				     (unsigned)n->uid, UID_NOBODY);
+	}
+	vmm_log(n->log, VMM_LOG_WARN,
+		"there is no user %u here: processes of this VM are user %u, as those of others "
+		"may be (--uid-base)",
+		(unsigned)n->uid, UID_NOBODY);
+	n->uid = UID_NOBODY;
+	return 0;
 }
 
 /* ---- starting ---- */

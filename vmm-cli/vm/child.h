@@ -41,8 +41,12 @@ struct vm_child_config {
 	void *ctx;
 };
 
-/* Who the children will be, by the map of this process's user namespace; says what is unusual. */
-void vm_nursery_init(struct vm_nursery *n, const struct vm_body_config *config);
+/*
+ * Who the children will be, by the map of this process's user namespace; the log says what is
+ * unusual. -EPERM, with words: this is root, and there is nobody else.
+ */
+int vm_nursery_init(struct vm_nursery *n, const struct vm_body_config *config,
+		    struct vmm_error *err);
 
 /* There is none. */
 void vm_child_init(struct vm_child *c);

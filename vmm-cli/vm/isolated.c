@@ -327,13 +327,16 @@ static int start_all(struct isolated *b, int kvm, struct vmm_error *err)
 static int isolated_boot(struct vm_body *body, struct vmm_error *err)
 {
 	struct isolated *b = from_base(body);
-	int kvm = open_kvm(err);
-	int ret;
+	int kvm;
+	int ret = vm_nursery_init(&b->nursery, &b->config, err);
 
+	if (ret < 0) {
+		return ret;
+	}
+	kvm = open_kvm(err);
 	if (kvm < 0) {
 		return kvm;
 	}
-	vm_nursery_init(&b->nursery, &b->config);
 	ret = start_all(b, kvm, err);
 	(void)close(kvm);
 	if (ret < 0) {

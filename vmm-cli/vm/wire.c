@@ -208,13 +208,14 @@ int wire_send(int fd, const struct wire_message *message, const int *fds, int ti
 	union control control;
 	struct iovec iov;
 	struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
+	const void *bytes = message;
 	int64_t end = timeout_ms > 0 ? now_ms() + timeout_ms : 0;
 	int size = body_size(message->header.type);
 	int ret = 0;
 
 	iov.iov_len = sizeof(message->header) + (size_t)(size < 0 ? 0 : size);
 	/* sendmsg does not write to it, but its type says so. */
-	memcpy(&iov.iov_base, &message, sizeof(message));
+	memcpy(&iov.iov_base, &bytes, sizeof(bytes));
 	if (!is_good(message, iov.iov_len, side_of(message->header.type))) {
 		return -EINVAL;
 	}
