@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <vmm/dev/tap.h>
@@ -15,7 +16,7 @@
 #include "vm/files.h"
 #include "vm/restart.h"
 
-/* Before a process that was told to go by the end of its connection is killed. */
+/* Before processes that were told to go by the end of their connections are killed. */
 #define END_MS 1000
 
 #define MIB (UINT64_C(1) << 20)
@@ -351,8 +352,18 @@ static void close_device(struct vm_device *dev, int timeout_ms)
 	}
 }
 
+static int64_t now_ms(void)
+{
+	struct timespec ts;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
 void vm_devices_close(struct vm_devices *d)
 {
+	int64_t end = now_ms() + END_MS;
+
 	/* Those that were never connected wait for the end of what would have been a connection. */
 	for (size_t i = 0; i < d->count; i++) {
 		if (d->list[i].now) {
@@ -360,7 +371,9 @@ void vm_devices_close(struct vm_devices *d)
 		}
 	}
 	for (size_t i = 0; i < d->count; i++) {
-		close_device(&d->list[i], END_MS);
+		int64_t left = end - now_ms();
+
+		close_device(&d->list[i], left > 0 ? (int)left : 0);
 	}
 	free(d->list);
 	d->list = NULL;
