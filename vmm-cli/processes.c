@@ -13,6 +13,7 @@
 #define PROC_PATH_MAX 64
 #define TEXT_MAX      256
 #define LINK_MAX      256
+#define FILTERED      2 /* "Seccomp:" in /proc/PID/status */
 
 static const char *const namespaces[] = {"user", "pid", "mnt", "net", "ipc", "uts", "cgroup"};
 #define NAMESPACES (sizeof(namespaces) / sizeof(namespaces[0]))
@@ -166,16 +167,36 @@ static void read_descriptors(json_t *process, int pid)
 
 /* ---- system calls ---- */
 
-static void look_up_calls(json_t *process)
+/*
+ * The profile in force: until the guest's driver has started a device its process has one filter,
+ * of what it takes to get there, and then a second, narrower one.
+ */
+static const struct vmm_jail_profile *find_profile(const json_t *process)
 {
 	const char *name = json_string_value(json_object_get(process, "profile"));
-	const struct vmm_jail_profile *profile = name ? vmm_jail_profile_find(name) : NULL;
+	const struct vmm_jail_profile *profile = NULL;
+	char setup[TEXT_MAX];
+
+	if (!name || json_integer_value(json_object_get(process, "seccomp")) != FILTERED) {
+		return NULL;
+	}
+	if (json_integer_value(json_object_get(process, "seccomp_filters")) == 1) {
+		(void)snprintf(setup, sizeof(setup), "%s-setup", name);
+		profile = vmm_jail_profile_find(setup);
+	}
+	return profile ? profile : vmm_jail_profile_find(name);
+}
+
+static void look_up_calls(json_t *process)
+{
+	const struct vmm_jail_profile *profile = find_profile(process);
 
 	if (!profile) {
 		return;
 	}
+	put(process, "profile", json_string(profile->name));
 	put(process, "calls", json_integer((json_int_t)vmm_jail_profile_calls(profile)));
-	if (strcmp(name, "vm") == 0) {
+	if (strcmp(profile->name, "vm") == 0) {
 		profile = vmm_jail_profile_find("vcpu");
 		put(process, "vcpu_calls",
 		    json_integer(profile ? (json_int_t)vmm_jail_profile_calls(profile) : 0));
@@ -215,7 +236,7 @@ static const char *calls(const json_t *process, char buf[48])
 	const json_t *count = json_object_get(process, "calls");
 	const json_t *vcpu = json_object_get(process, "vcpu_calls");
 
-	if (json_integer_value(json_object_get(process, "seccomp")) != 2 || !count) {
+	if (!count) {
 		return "any";
 	}
 	if (vcpu) {
