@@ -66,6 +66,7 @@ static struct {
 	int fd; /* of the front end */
 	unsigned asked;
 	unsigned closed;
+	bool out_of_step; /* a part of a message was sent, or more than one */
 } f;
 
 /* ---- what is made once ---- */
@@ -135,6 +136,7 @@ static void connect_it(bool sealed)
 	f.fd = fds[1];
 	f.closed = 0;
 	f.asked = 0;
+	f.out_of_step = false;
 	REQUIRE(vmm_vhost_backend_create(&f.backend, &f.dev.base, &config, NULL) == 0);
 }
 
@@ -297,6 +299,48 @@ static void send_good(uint32_t request, unsigned queue)
 	send_bytes(&m, sizeof(m.header) + m.header.size, 0);
 }
 
+/* The payload and the descriptors are of that kind of message, as far as it can be seen. */
+static bool is_whole(const struct message *m)
+{
+	const union vhost_user_payload *p = &m->payload;
+	uint32_t size = m->header.size;
+	struct message good;
+
+	make(&good, m->header.request, 0);
+	switch (m->header.request) {
+	case VHOST_USER_SET_MEM_TABLE:
+		return m->fd_count <= VHOST_USER_MEM_REGIONS && p->mem.count == m->fd_count &&
+		       size == 8 + m->fd_count * sizeof(p->mem.regions[0]);
+	case VHOST_USER_GET_CONFIG:
+	case VHOST_USER_SET_CONFIG:
+		/* Before it was agreed upon it is refused, whatever it says. */
+		return size > 12 && size <= sizeof(p->config) && m->fd_count == 0;
+	case VHOST_USER_GET_INFLIGHT_FD:
+	case VHOST_USER_SET_INFLIGHT_FD:
+		return (size == 20 || size == 24) && m->fd_count == good.fd_count;
+	case VHOST_USER_REM_MEM_REG:
+		return size == good.header.size && m->fd_count <= 1;
+	case VHOST_USER_SET_VRING_KICK:
+	case VHOST_USER_SET_VRING_CALL:
+	case VHOST_USER_SET_VRING_ERR:
+		return size == 8 && m->fd_count == (p->u64 & VHOST_USER_VRING_NOFD ? 0 : 1);
+	default:
+		return size == good.header.size && m->fd_count == good.fd_count;
+	}
+}
+
+/* What is no message of the protocol ends the connection. */
+static void check_closed(const struct message *m, size_t len)
+{
+	bool version = (m->header.flags & ~VHOST_USER_NEED_REPLY) == VHOST_USER_VERSION;
+
+	run_loop();
+	f.out_of_step |= len != sizeof(m->header) + m->header.size;
+	if (!f.out_of_step && (!version || !is_whole(m))) {
+		REQUIRE(f.closed == 1);
+	}
+}
+
 /* A good message, and a few changes to it. */
 static void step_message(void)
 {
@@ -332,6 +376,7 @@ static void step_message(void)
 	}
 	f.asked++;
 	send_bytes(&m, len, how & 0x10 ? fuzz_u8(f.in) : 0);
+	check_closed(&m, len);
 }
 
 /* Everything that makes queues run. */
@@ -474,6 +519,7 @@ static void step(void)
 			connect_it(fuzz_u8(f.in) & 1);
 		} else if (op == 23) {
 			(void)shutdown(f.fd, SHUT_RDWR);
+			f.out_of_step = true;
 		} else if (op == 39) {
 			vmm_virtio_fail(&f.dev.base, "it felt like it");
 		}
