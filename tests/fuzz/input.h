@@ -17,10 +17,12 @@ static inline void fuzz_bytes(struct fuzz_input *in, uint8_t *out, size_t len)
 {
 	size_t have = len < in->size ? len : in->size;
 
-	memcpy(out, in->data, have);
-	memset(out + have, 0, len - have);
-	in->data += have;
-	in->size -= have;
+	memset(out, 0, len);
+	if (have > 0) {
+		memcpy(out, in->data, have);
+		in->data += have;
+		in->size -= have;
+	}
 }
 
 static inline uint8_t fuzz_u8(struct fuzz_input *in)
