@@ -110,6 +110,7 @@ static int set_status(struct vmm_vhost_backend *b, struct vhost_msg *msg, struct
 		vmm_vhost_stop(b);
 		b->failed = false;
 		b->resuming = false;
+		b->kicked = false;
 	} else if (status > UINT8_MAX || (b->status & ~status) != 0) {
 		return -EINVAL;
 	}

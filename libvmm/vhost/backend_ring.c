@@ -6,10 +6,11 @@
  *	         <--GET_VRING_BASE, RESET_DEVICE--------         <--stop---
  *
  * The device starts with all rings that are ready: with STATUS when the front end shows DRIVER_OK,
- * without it at the first kick of one of them. A device knows one set of rings only, so a ring that
- * becomes ready later, or is no longer, makes it stop, and start again with the others where they
- * left off. Some devices want several rings at once and refuse to start with fewer: then the rest
- * is waited for.
+ * without it at the first kick of one of them. Front ends that have STATUS, show FEATURES_OK and no
+ * more (QEMU's vhost-user-rng, -fs and others) are served as if they had none. A device knows one
+ *set of rings only, so a ring that becomes ready later, or is no longer, makes it stop, and start
+ *again with the others where they left off. Some devices want several rings at once and refuse to
+ *start with fewer: then the rest is waited for.
  */
 #include "backend_priv.h"
 
@@ -109,13 +110,19 @@ static void fail(struct vmm_vhost_backend *b, const char *why)
 
 /* ---- kicks ---- */
 
+/* Whether a kick starts the device. */
+static bool starts_by_kick(const struct vmm_vhost_backend *b)
+{
+	return !has_status(b) || b->status & VMM_VIRTIO_S_FEATURES_OK;
+}
+
 /* Kicks count while a ring is served, and where they start the device. */
 static bool wants_kicks(const struct vmm_vhost_backend *b, const struct vhost_ring *ring)
 {
 	if (b->failed) {
 		return false;
 	}
-	return ring->running || (!has_status(b) && is_ready(b, ring));
+	return ring->running || (starts_by_kick(b) && is_ready(b, ring));
 }
 
 static void watch_kicks(struct vmm_vhost_backend *b)
@@ -218,7 +225,8 @@ static bool is_wanted(const struct vmm_vhost_backend *b)
 	if (b->failed || b->active || b->fd < 0 || !b->mem) {
 		return false;
 	}
-	return has_status(b) ? b->status & VMM_VIRTIO_S_DRIVER_OK : b->kicked;
+	return (has_status(b) && b->status & VMM_VIRTIO_S_DRIVER_OK) ||
+	       (starts_by_kick(b) && b->kicked);
 }
 
 static void start(struct vmm_vhost_backend *b)

@@ -843,6 +843,46 @@ START_TEST(order_of_qemu_is_served)
 }
 END_TEST
 
+/* QEMU 7.2, all that is neither blk nor net: STATUS comes as far as FEATURES_OK. */
+START_TEST(front_end_that_never_shows_driver_ok_is_served)
+{
+	struct fix f;
+
+	prepare(&f, FIX_PROTOCOL);
+	for (unsigned round = 0; round < 2; round++) {
+		ck_assert_int_eq(fix_tell_u64(&f, VHOST_USER_SET_STATUS, 8), 0);
+		fix_give_ring(&f, 0, (uint16_t)round);
+		fix_enable(&f, 0, true);
+		fix_run(&f);
+		ck_assert(!f.b->active);
+		fix_offer(&f, 0, 3);
+		fix_kick(&f, 0);
+		ck_assert(f.b->active);
+		ck_assert_int_eq(fix_used(&f, 0), 3);
+		fix_enable(&f, 0, false);
+		ck_assert_int_eq(fix_get_base(&f, 0), round + 1);
+	}
+	fix_finish(&f);
+}
+END_TEST
+
+START_TEST(kick_before_the_status_was_0_starts_nothing_after_it)
+{
+	struct fix f;
+
+	prepare(&f, FIX_PROTOCOL);
+	ck_assert_int_eq(fix_tell_u64(&f, VHOST_USER_SET_STATUS, 8), 0);
+	fix_give_ring(&f, 0, 0);
+	fix_enable(&f, 0, true);
+	echo_one(&f, 0, 1);
+	ck_assert_int_eq(fix_tell_u64(&f, VHOST_USER_SET_STATUS, 0), 0);
+	ck_assert(!f.b->active);
+	fix_kick(&f, 0);
+	ck_assert(!f.b->active);
+	fix_finish(&f);
+}
+END_TEST
+
 int main(void)
 {
 	const struct suite_test tests[] = {
@@ -873,6 +913,8 @@ int main(void)
 		{memory_changes_under_a_running_device_and_it_goes_on, 1},
 		{rng_is_served_as_over_pci, 1},
 		{order_of_qemu_is_served, 1},
+		{front_end_that_never_shows_driver_ok_is_served, 1},
+		{kick_before_the_status_was_0_starts_nothing_after_it, 1},
 	};
 
 	return suite_run_looped("vhost-rings", tests, sizeof(tests) / sizeof(tests[0]));
