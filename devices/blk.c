@@ -523,6 +523,10 @@ static int check_config(const struct vmm_blk_config *config, struct vmm_error *e
 				     "blk: queue size %u is not a power of two from %d to %d", size,
 				     QUEUE_SIZE_MIN, VMM_VIRTQ_SIZE_MAX);
 	}
+	if (config->seg_max > (size != 0 ? size : QUEUE_SIZE_DEFAULT) - 2) {
+		return vmm_error_set(err, -EINVAL, "blk: %u buffers do not go into the queue",
+				     config->seg_max);
+	}
 	return 0;
 }
 
@@ -543,7 +547,7 @@ int vmm_blk_create(struct vmm_virtio_device **out, const struct vmm_blk_config *
 	}
 	blk->queue_size = config->queue_size ? config->queue_size : QUEUE_SIZE_DEFAULT;
 	/* A chain as long as the ring, less header and status. */
-	blk->seg_max = (uint16_t)(blk->queue_size - 2);
+	blk->seg_max = config->seg_max ? config->seg_max : (uint16_t)(blk->queue_size - 2);
 	if (make_slots(blk) < 0) {
 		/* The disk stays the caller's. */
 		blk_destroy(&blk->base);

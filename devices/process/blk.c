@@ -9,6 +9,12 @@
 #include <vmm/dev/blk.h>
 #include <vmm/virtq.h>
 
+/*
+ * What goes into the queue of 128 that VMMs give a vhost-user disk unless told otherwise. The back
+ * end learns of it only when the driver, which goes by this number, has read it.
+ */
+#define FOREIGN_SEG_MAX 126
+
 static const char help[] =
 	"blk: a disk\n"
 	"  --path FILE          a raw image or a block device\n"
@@ -115,6 +121,9 @@ static int blk_create(struct program *p, struct vmm_virtio_device **out, struct 
 
 	(void)program_number(p, "queue-size", 4, VMM_VIRTQ_SIZE_MAX, 0, &size, err);
 	config.queue_size = (uint16_t)size;
+	if (size == 0 && program_fd(p, "listen-fd") >= 0) {
+		config.seg_max = FOREIGN_SEG_MAX;
+	}
 	ret = vmm_blk_create(out, &config, err);
 	if (ret == 0) {
 		p->host = NULL;

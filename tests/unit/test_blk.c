@@ -425,6 +425,8 @@ START_TEST(blk_create_bad_config_is_refused_in_words)
 		{.disk = &straw.base, .queue_size = 2},
 		{.disk = &straw.base, .queue_size = 100},
 		{.disk = &straw.base, .queue_size = 2048},
+		{.disk = &straw.base, .seg_max = 255},
+		{.disk = &straw.base, .queue_size = 16, .seg_max = 15},
 	};
 
 	straw_init(&straw);

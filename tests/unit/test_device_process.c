@@ -648,6 +648,27 @@ START_TEST(socket_serves_one_front_end_after_the_other)
 }
 END_TEST
 
+/* The queue that QEMU gives a disk is shorter than the device's, and its requests must go into it.
+ */
+START_TEST(disk_for_others_has_requests_that_go_into_a_queue_of_128)
+{
+	const char *args[] = {"blk", "--socket", socket_path, "--disk-fd", "4", NULL};
+	uint32_t seg_max;
+	struct device d;
+	int disk = make_disk();
+
+	(void)snprintf(socket_path, sizeof(socket_path), "/tmp/vmm-device-%d.sock", (int)getpid());
+	start(&d, args, false, disk);
+	attach(&d, "blk", connect_to_path());
+	memcpy(&seg_max, d.dev->config + 12, sizeof(seg_max));
+	ck_assert_uint_eq(seg_max, 126);
+	ck_assert_int_eq(kill(d.pid, SIGTERM), 0);
+	ck_assert_int_eq(wait_end(&d), 0);
+	detach(&d);
+	(void)close(disk);
+}
+END_TEST
+
 START_TEST(path_is_taken_from_the_dead_and_not_from_the_living)
 {
 	const char *args[] = {"rng", "--socket", socket_path, NULL};
@@ -689,6 +710,7 @@ int main(void)
 		{descriptors_that_nobody_named_are_closed, 1},
 		{counters_are_kept_in_the_page, 1},
 		{socket_serves_one_front_end_after_the_other, 2},
+		{disk_for_others_has_requests_that_go_into_a_queue_of_128, 1},
 		{path_is_taken_from_the_dead_and_not_from_the_living, 1},
 	};
 

@@ -31,12 +31,18 @@ struct vmm_blk_config {
 	/* Entries of the queue: a power of two from 4 to VMM_VIRTQ_SIZE_MAX; 0 for the default,
 	 * 256. */
 	uint16_t queue_size;
+	/*
+	 * Buffers of data that one request may have; 0: as many as go into the queue, which is also
+	 * the maximum. Less is for a device whose queue may turn out smaller than it can be.
+	 */
+	uint16_t seg_max;
 };
 
 /*
  * Makes a virtio-blk device. The caller owns it until it is handed to a carrier or a VM, and frees
  * it with vmm_virtio_device_destroy otherwise. On failure *out is NULL, the disk stays the caller's
- * and err says why. Errors: -EINVAL (no disk, serial too long, queue size), -ENOMEM.
+ * and err says why. Errors: -EINVAL (no disk, serial too long, queue size,
+ * seg_max), -ENOMEM.
  */
 int vmm_blk_create(struct vmm_virtio_device **out, const struct vmm_blk_config *config,
 		   struct vmm_error *err);
