@@ -47,8 +47,8 @@ start64:
 1:	hlt
 	jmp 1b
 
-/* An interrupt: counts it and acknowledges it at the local APIC. */
-	.globl interrupt_entry
+/* An interrupt: counts it and acknowledges it at the local APIC. A payload may bring its own. */
+	.weak interrupt_entry
 interrupt_entry:
 	pushq %rax
 	lock incl interrupts

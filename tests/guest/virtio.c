@@ -15,7 +15,6 @@
 #define POLLS_MAX    2000000u
 #define STATUS_READY 0x0bu /* ACKNOWLEDGE, DRIVER, FEATURES_OK */
 #define STATUS_OK    0x04u
-#define DESC_WRITE   2u
 
 /* Offsets in the common configuration (section 4.1.4.3). */
 #define DRIVER_FEATURE_SELECT 0x08u
@@ -30,24 +29,9 @@
 #define QUEUE_DRIVER          0x28u
 #define QUEUE_DEVICE          0x30u
 
-struct desc {
-	uint64_t addr;
-	uint32_t len;
-	uint16_t flags;
-	uint16_t next;
-};
-
-static struct desc descs[QUEUE_SIZE] __attribute__((aligned(16)));
+static struct virtio_desc descs[QUEUE_SIZE] __attribute__((aligned(16)));
 static volatile uint16_t avail[3 + QUEUE_SIZE] __attribute__((aligned(2)));
 static volatile uint32_t used[2 + 2 * QUEUE_SIZE] __attribute__((aligned(4)));
-
-struct blocks {
-	uint64_t common;
-	uint64_t notify;
-	uint32_t notify_multiplier;
-	uint64_t msix_control; /* in configuration space */
-	uint64_t msix_table;
-};
 
 static uint64_t bar(const struct acpi *acpi, unsigned slot, unsigned index)
 {
@@ -57,12 +41,12 @@ static uint64_t bar(const struct acpi *acpi, unsigned slot, unsigned index)
 	return (low & 4u) ? ((uint64_t)get32(at + 4) << 32 | (low & ~15u)) : (low & ~15u);
 }
 
-static bool find_blocks(const struct acpi *acpi, unsigned slot, struct blocks *b)
+bool virtio_find(const struct acpi *acpi, unsigned slot, struct virtio_blocks *b)
 {
 	uint64_t space = pci_ecam(acpi, slot, 0);
 	unsigned at = get8(space + CAP_POINTER);
 
-	*b = (struct blocks){0};
+	*b = (struct virtio_blocks){0};
 	for (unsigned i = 0; at != 0 && i < 48; i++, at = get8(space + at + 1)) {
 		if (get8(space + at) == CAP_MSIX) {
 			uint32_t table = get32(space + at + 4);
@@ -84,7 +68,7 @@ static bool find_blocks(const struct acpi *acpi, unsigned slot, struct blocks *b
 	return b->common && b->notify && b->msix_table;
 }
 
-static void enable_vector(const struct blocks *b)
+static void enable_vector(const struct virtio_blocks *b)
 {
 	put32(b->msix_table, 0xfee00000u); /* APIC 0 */
 	put32(b->msix_table + 4, 0);
@@ -93,10 +77,18 @@ static void enable_vector(const struct blocks *b)
 	put16(b->msix_control, (uint16_t)(get16(b->msix_control) | MSIX_ENABLE));
 }
 
-static bool set_up(const struct blocks *b)
+static void put_address(uint64_t reg, const volatile void *p)
+{
+	/* 64-bit registers are written by halves. */
+	put32(reg, (uint32_t)(uint64_t)p);
+	put32(reg + 4, (uint32_t)((uint64_t)p >> 32));
+}
+
+bool virtio_start(const struct virtio_blocks *b, const struct virtio_ring *ring)
 {
 	uint64_t c = b->common;
 
+	enable_vector(b);
 	put8(c + DEVICE_STATUS, 0);
 	put8(c + DEVICE_STATUS, 1);
 	put8(c + DEVICE_STATUS, 3);
@@ -107,19 +99,20 @@ static bool set_up(const struct blocks *b)
 		return false;
 	}
 	put16(c + QUEUE_SELECT, 0);
-	put16(c + QUEUE_SIZE_REG, QUEUE_SIZE);
+	put16(c + QUEUE_SIZE_REG, ring->size);
 	put16(c + QUEUE_VECTOR, 0);
-	/* 64-bit registers are written by halves. */
-	put32(c + QUEUE_DESC, (uint32_t)(uint64_t)descs);
-	put32(c + QUEUE_DESC + 4, 0);
-	put32(c + QUEUE_DRIVER, (uint32_t)(uint64_t)avail);
-	put32(c + QUEUE_DRIVER + 4, 0);
-	put32(c + QUEUE_DEVICE, (uint32_t)(uint64_t)used);
-	put32(c + QUEUE_DEVICE + 4, 0);
+	put_address(c + QUEUE_DESC, ring->desc);
+	put_address(c + QUEUE_DRIVER, ring->avail);
+	put_address(c + QUEUE_DEVICE, ring->used);
 	put16(c + QUEUE_ENABLE, 1);
 	put8(c + DEVICE_STATUS, STATUS_READY | STATUS_OK);
 	return get16(c + QUEUE_VECTOR) == 0 &&
 	       get8(c + DEVICE_STATUS) == (STATUS_READY | STATUS_OK);
+}
+
+uint64_t virtio_notify_address(const struct virtio_blocks *b)
+{
+	return b->notify + get16(b->common + QUEUE_NOTIFY_OFF) * b->notify_multiplier;
 }
 
 static uint16_t used_index(void)
@@ -129,26 +122,24 @@ static uint16_t used_index(void)
 
 int virtio_fill(const struct acpi *acpi, unsigned slot, void *buf, uint32_t len, bool interrupt)
 {
+	const struct virtio_ring ring = {QUEUE_SIZE, descs, avail, used};
 	uint32_t before = interrupts;
-	struct blocks b;
+	struct virtio_blocks b;
 
 	for (unsigned i = 0; i < sizeof(used) / sizeof(used[0]); i++) {
 		used[i] = 0;
 	}
 	avail[1] = 0;
-	if (!find_blocks(acpi, slot, &b)) {
+	if (!virtio_find(acpi, slot, &b) || !virtio_start(&b, &ring)) {
 		return -1;
 	}
-	enable_vector(&b);
-	if (!set_up(&b)) {
-		return -1;
-	}
-	descs[0] = (struct desc){.addr = (uint64_t)buf, .len = len, .flags = DESC_WRITE};
+	descs[0] =
+		(struct virtio_desc){.addr = (uint64_t)buf, .len = len, .flags = VIRTIO_DESC_WRITE};
 	avail[0] = interrupt ? 0 : 1; /* NO_INTERRUPT */
 	avail[2] = 0;
 	__asm__ volatile("" : : : "memory");
 	avail[1] = 1;
-	put16(b.notify + get16(b.common + QUEUE_NOTIFY_OFF) * b.notify_multiplier, 0);
+	put16(virtio_notify_address(&b), 0);
 	if (interrupt) {
 		while (interrupts == before) {
 			wait_interrupt();
