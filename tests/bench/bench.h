@@ -28,10 +28,13 @@ struct options {
 	unsigned requests;
 	unsigned gap_us;
 	unsigned starts; /* of each kind of device, for the cost */
-	bool pin;
+	bool ordinary;   /* run where and when the scheduler likes */
 	bool unjailed;
-	bool raw;   /* each round, too */
-	bool judge; /* fail on gross excess */
+	bool raw;    /* each round, too */
+	int vcpu_on; /* processors */
+	int devices_on;
+	bool urgent; /* with real-time priority */
+	bool judge;  /* fail on gross excess */
 };
 
 /* ---- main.c ---- */
@@ -64,17 +67,29 @@ struct device_kind {
 void device_start(struct device *out, const struct options *options, const struct device_kind *kind,
 		  struct vmm_loop *loop);
 void device_end(struct device *device);
+/* What devices have said since the last call, on stderr. */
+void device_print_log(void);
+
+/* ---- place.c ---- */
+
+/* Chooses processors; skips where there is one only. */
+void place_choose(struct options *options);
+/* Places the calling thread, and what it will start. */
+void place_devices(struct options *options);
+/* Places the calling thread, which inherited the devices' place. */
+void place_vcpu(const struct options *options);
 
 /* ---- quiet.c ---- */
 
-#define QUIET_TIDS_MAX 3
+/* The threads whose time is not foreign: that of each disk's device, and the vCPU. */
+#define QUIET_VCPU    DISKS
+#define QUIET_THREADS (DISKS + 1)
 
 struct quiet {
-	pid_t tids[QUIET_TIDS_MAX]; /* the threads whose time is not foreign */
-	unsigned count;
+	pid_t tids[QUIET_THREADS];
+	double run[QUIET_THREADS]; /* microseconds that each has run */
 	double at;
 	double idle;
-	double own;
 };
 
 /* The share (0 to 1) of this machine's processors that others had since the last call. */
@@ -86,6 +101,7 @@ double quiet_foreign_share(struct quiet *q);
 struct result {
 	struct board board;
 	double foreign[ROUNDS_MAX];
+	double cpu_us[DISKS]; /* of the device's thread, in all rounds */
 	double ticks_per_us;
 };
 
@@ -93,7 +109,7 @@ struct result {
 int open_disk(const struct options *options);
 
 /* Runs the guest. */
-void measure(struct result *result, const struct options *options);
+void measure(struct result *result, struct options *options);
 /* Prints what the cost of isolation is. */
 void measure_cost(const struct options *options);
 void report_rounds(const struct result *r);

@@ -3,6 +3,7 @@
 #include "bench.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -15,10 +16,23 @@
 #define ARGS_MAX  16
 #define FIRST_FD  3
 
+/* What devices say, until somebody wants to know: reader, writer. */
+static int log_pipe[2] = {-1, -1};
+
+void device_print_log(void)
+{
+	char bytes[4096];
+	ssize_t got;
+
+	while (log_pipe[0] >= 0 && (got = read(log_pipe[0], bytes, sizeof(bytes))) > 0) {
+		(void)!write(STDERR_FILENO, bytes, (size_t)got);
+	}
+}
+
 static void spawn(struct vmm_process *out, const struct options *options,
 		  const struct device_kind *kind, int socket)
 {
-	struct vmm_process_fd fds[2 + DEVICE_FDS_MAX] = {{STDERR_FILENO, STDERR_FILENO},
+	struct vmm_process_fd fds[2 + DEVICE_FDS_MAX] = {{log_pipe[1], STDERR_FILENO},
 							 {socket, FIRST_FD}};
 	const char *argv[ARGS_MAX] = {"vmm-device", kind->kind, "--fd", "3"};
 	struct vmm_process_config config = {
@@ -62,6 +76,9 @@ void device_start(struct device *out, const struct options *options, const struc
 	double before = now_us();
 	int pair[2];
 
+	if (log_pipe[0] < 0 && pipe2(log_pipe, O_CLOEXEC | O_NONBLOCK) != 0) {
+		die("pipe: %s", strerror(errno));
+	}
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0) {
 		die("socketpair: %s", strerror(errno));
 	}

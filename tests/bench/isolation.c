@@ -4,14 +4,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
-#include <time.h>
 #include <unistd.h>
 #include <x86intrin.h>
 
@@ -20,10 +17,8 @@
 
 #include "uart.h"
 
-#define MEMORY      (UINT64_C(64) << 20)
-#define DISK_SIZE   (64u << 20)
-#define CPU_VCPU    0
-#define CPU_DEVICES 1
+#define MEMORY    (UINT64_C(64) << 20)
+#define DISK_SIZE (64u << 20)
 
 struct guest {
 	const struct options *options;
@@ -32,6 +27,7 @@ struct guest {
 	struct device device;
 	struct result *result;
 	struct quiet quiet;
+	double run_before[DISKS];
 	unsigned ended; /* rounds, the first one in vain too */
 	unsigned quiet_rounds;
 	double started;
@@ -109,9 +105,14 @@ static void end_round(struct guest *guest)
 	struct plan *plan = vmm_mem_ptr(vmm_vm_mem(guest->vm), PLAN_GPA, sizeof(*plan), 8);
 	double share = quiet_foreign_share(&guest->quiet);
 
+	for (unsigned i = 0; i < DISKS; i++) {
+		guest->result->cpu_us[i] = guest->quiet.run[i] - guest->run_before[i];
+	}
 	if (guest->ended > 0) {
 		guest->result->foreign[guest->ended - 1] = share;
 		guest->quiet_rounds += share <= QUIET_SHARE;
+	} else {
+		memcpy(guest->run_before, guest->quiet.run, sizeof(guest->run_before));
 	}
 	guest->ended++;
 	if (guest->quiet_rounds >= guest->options->rounds ||
@@ -143,26 +144,13 @@ static void bark(int signo)
 	_exit(1);
 }
 
-static void stay_on(int cpu)
-{
-	cpu_set_t set;
-
-	CPU_ZERO(&set);
-	CPU_SET(cpu, &set);
-	if (sched_setaffinity(0, sizeof(set), &set) != 0) {
-		die("no processor %d: %s", cpu, strerror(errno));
-	}
-}
-
 static int on_vcpu_thread(void *ctx, unsigned index)
 {
 	struct guest *guest = ctx;
 
 	(void)index;
-	guest->quiet.tids[guest->quiet.count++] = gettid();
-	if (guest->options->pin) {
-		stay_on(CPU_VCPU);
-	}
+	guest->quiet.tids[QUIET_VCPU] = gettid();
+	place_vcpu(guest->options);
 	return 0;
 }
 
@@ -187,7 +175,7 @@ static void add_elsewhere(struct guest *guest, int fd)
 	struct vmm_error err = {0};
 
 	device_start(&guest->device, guest->options, &kind, vmm_vm_loop(guest->vm));
-	guest->quiet.tids[guest->quiet.count++] = guest->device.process.pid;
+	guest->quiet.tids[1] = guest->device.process.pid;
 	(void)close(kind.fds[0]);
 	must(vmm_vm_add_virtio(guest->vm, "elsewhere", guest->device.front, &err), &err);
 }
@@ -248,7 +236,7 @@ static double tsc_rate(void)
 	return (double)(__rdtsc() - ticks) / (now_us() - us);
 }
 
-void measure(struct result *result, const struct options *options)
+void measure(struct result *result, struct options *options)
 {
 	struct guest guest = {.options = options, .result = result, .quiet.tids[0] = getpid()};
 	const struct plan plan = {
@@ -259,10 +247,7 @@ void measure(struct result *result, const struct options *options)
 	};
 	struct vmm_mem *mem;
 
-	guest.quiet.count = 1;
-	if (options->pin) {
-		stay_on(CPU_DEVICES);
-	}
+	place_devices(options);
 	build(&guest);
 	mem = vmm_vm_mem(guest.vm);
 	must(vmm_mem_write(mem, PLAN_GPA, &plan, sizeof(plan)), NULL);

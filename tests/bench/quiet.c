@@ -47,16 +47,16 @@ double quiet_foreign_share(struct quiet *q)
 	double processors = (double)sysconf(_SC_NPROCESSORS_ONLN);
 	double now = now_us();
 	double idle = read_idle_us();
-	double own = 0;
 	double all = processors * (now - q->at);
-	double share;
+	double foreign = all - (idle - q->idle);
 
-	for (unsigned i = 0; i < q->count; i++) {
-		own += read_run_us(q->tids[i]);
+	for (unsigned i = 0; i < QUIET_THREADS; i++) {
+		double run = read_run_us(q->tids[i]);
+
+		foreign -= run - q->run[i];
+		q->run[i] = run;
 	}
-	share = (all - (idle - q->idle) - (own - q->own)) / all;
 	q->at = now;
 	q->idle = idle;
-	q->own = own;
-	return share < 0 ? 0 : share;
+	return foreign < 0 ? 0 : foreign / all;
 }

@@ -121,11 +121,23 @@ void report_rounds(const struct result *r)
 	}
 }
 
-static void print(const char *what, const struct comparison *c, const char *format)
+static void print(const char *what, const struct comparison *c, int decimals)
 {
 	printf("  %-34s", what);
-	printf(format, c->values[0], c->values[1]);
+	printf("%10.*f %10.*f", decimals, c->values[0], decimals, c->values[1]);
 	printf("  ratio %.3f [%.3f .. %.3f]\n", c->ratio, c->low, c->high);
+}
+
+/* Of all rounds: what depends on other processes the least. */
+static void print_work(const struct result *r, unsigned rounds)
+{
+	const struct plan *plan = &r->board.plan;
+	double requests = (double)rounds * (plan->samples + DEPTHS * plan->requests);
+
+	printf("  all rounds: kicks per request %.3f %.3f, the device's CPU us per request "
+	       "%.3f %.3f, ratio %.3f\n",
+	       plan->kicks[0] / requests, plan->kicks[1] / requests, r->cpu_us[0] / requests,
+	       r->cpu_us[1] / requests, r->cpu_us[1] / r->cpu_us[0]);
 }
 
 bool report(struct result *r, const struct options *options)
@@ -135,22 +147,26 @@ bool report(struct result *r, const struct options *options)
 	struct comparison p50 = compare_latency(r, 0.5);
 	struct comparison p99 = compare_latency(r, 0.99);
 	struct comparison rates[DEPTHS];
-	bool good = p50.ratio <= EXCESS;
+	bool good = p50.ratio <= EXCESS && r->cpu_us[1] <= EXCESS * r->cpu_us[0];
 
-	printf("the quietest %u of %u rounds (others had up to %.0f%% of the machine): medians\n"
-	       "without and with isolation, and of their ratio, with its quartiles\n",
+	printf("%s; the quietest %u of %u rounds (others had up to %.0f%% of the machine)\n"
+	       "medians without and with isolation, and of their ratio, with its quartiles\n",
+	       options->ordinary ? "placed by the scheduler"
+	       : options->urgent ? "on two processors, urgently"
+				 : "on two processors, as urgent as the rest",
 	       r->board.plan.rounds, rounds, limit * 100);
-	print("kick to interrupt, p50, us", &p50, "%10.2f %10.2f");
-	print("kick to interrupt, p99, us", &p99, "%10.2f %10.2f");
+	print("kick to interrupt, p50, us", &p50, 2);
+	print("kick to interrupt, p99, us", &p99, 2);
 	for (unsigned i = 0; i < DEPTHS; i++) {
 		char what[64];
 
 		rates[i] = compare_rates(r, i);
 		(void)snprintf(what, sizeof(what), "4 KiB requests/s at depth %u", plan_depths[i]);
-		print(what, &rates[i], "%10.0f %10.0f");
-		good &= rates[i].ratio >= 1 / EXCESS;
+		print(what, &rates[i], 0);
+		/* In competition with others it is their luck that is compared. */
+		good &= !options->urgent || rates[i].ratio >= 1 / EXCESS;
 	}
-	printf("  kicks %u %u\n", r->board.plan.kicks[0], r->board.plan.kicks[1]);
+	print_work(r, rounds);
 	printf("figure: same data path: kick to interrupt us %.1f, %.1f, ratio %.3f; "
 	       "4 KiB requests/s",
 	       p50.values[0], p50.values[1], p50.ratio);
