@@ -217,25 +217,35 @@ check_clang()
 }
 
 # The binary is read, not the flags it was built with.
+# static_pie NAME FILE: what the linker was asked for is what it did.
+static_pie()
+{
+	local name=$1 binary=$2 head dyn
+
+	head=$(readelf -hlW "$binary") dyn=$(readelf -dW "$binary")
+	grep -q 'Type:.*DYN' <<<"$head" || complain "$name: not position independent"
+	! grep -q INTERP <<<"$head" || complain "$name: wants a dynamic loader"
+	! grep -qE 'NEEDED|RPATH|RUNPATH|TEXTREL' <<<"$dyn" || complain "$name: has NEEDED, RPATH or TEXTREL"
+	grep -qE 'FLAGS_1.*PIE' <<<"$dyn" || complain "$name: no PIE flag"
+	grep -qE 'BIND_NOW|FLAGS_1.*NOW' <<<"$dyn" || complain "$name: not BIND_NOW"
+	grep -q GNU_RELRO <<<"$head" || complain "$name: no RELRO"
+	grep -qE 'GNU_STACK.* RW ' <<<"$head" || complain "$name: executable stack"
+	! grep -qE 'LOAD.* RWE ' <<<"$head" || complain "$name: a segment is writable and executable"
+	"$binary" --help >"$scratch/help" || complain "$name --help fails"
+}
+
 check_binary()
 {
-	local binary=$vmm_root/build/release/vmm-cli/vmm-cli size head dyn
+	local cli=$vmm_root/build/release/vmm-cli/vmm-cli device=$vmm_root/build/release/devices/process/vmm-device
+	local size
 
 	must cmake --preset release
 	must cmake --build build/release -j "$(nproc)"
-	size=$(stat -c %s "$binary")
-	head=$(readelf -hlW "$binary") dyn=$(readelf -dW "$binary")
-	[ "$size" -lt 1000000 ] || complain "$binary: $size bytes, not under 1 MB"
-	grep -q 'Type:.*DYN' <<<"$head" || complain "not position independent"
-	! grep -q INTERP <<<"$head" || complain "wants a dynamic loader"
-	! grep -qE 'NEEDED|RPATH|RUNPATH|TEXTREL' <<<"$dyn" || complain "has NEEDED, RPATH or TEXTREL"
-	grep -qE 'FLAGS_1.*PIE' <<<"$dyn" || complain "no PIE flag"
-	grep -qE 'BIND_NOW|FLAGS_1.*NOW' <<<"$dyn" || complain "not BIND_NOW"
-	grep -q GNU_RELRO <<<"$head" || complain "no RELRO"
-	grep -qE 'GNU_STACK.* RW ' <<<"$head" || complain "executable stack"
-	! grep -qE 'LOAD.* RWE ' <<<"$head" || complain "a segment is writable and executable"
-	"$binary" --help >"$scratch/help" || complain "$binary --help fails"
-	echo "figure: release binary: $size bytes, $broken broken"
+	size=$(($(stat -c %s "$cli") + $(stat -c %s "$device")))
+	[ "$size" -lt 1000000 ] || complain "both programs: $size bytes, not under 1 MB"
+	static_pie vmm-cli "$cli"
+	static_pie vmm-device "$device"
+	echo "figure: release binaries: vmm-cli $(stat -c %s "$cli") bytes, vmm-device $(stat -c %s "$device") bytes, static-pie, $broken broken"
 }
 
 # Installed headers, libraries and package files are all that the examples see.
