@@ -128,7 +128,7 @@ int vmm_dev_respawn(struct vmm_virtio_device *dev, struct vmm_process *process,
 		    const struct vmm_dev_spawn_config *config, struct vmm_error *err)
 {
 	struct vmm_process next = {0};
-	int fd;
+	int fd = -1;
 	int ret = start(&next, &fd, config, err);
 
 	/* The old one must not touch anything any more when the new one begins. */

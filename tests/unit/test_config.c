@@ -1,16 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 #include "suite.h"
 
+#include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "config/config.h"
 #include "faultinj.h"
 #include "fdcount.h"
+#include "vm/fs.h"
 
 static struct vm_config config;
 static struct vmm_error err;
@@ -106,7 +111,6 @@ START_TEST(config_unsupported_fields_are_refused_by_name)
 {
 	static const char *const fields[] = {
 		"\"devices\":[{\"path\":\"/sys/x\"}]",
-		"\"fs\":[{\"tag\":\"t\",\"socket\":\"/s\"}]",
 		"\"gpu\":[{\"socket\":\"/s\"}]",
 		"\"vsock\":{\"cid\":3,\"socket\":\"/s\"}",
 		"\"pmem\":[{\"file\":\"/p\"}]",
@@ -315,6 +319,92 @@ START_TEST(config_removed_device_frees_its_id)
 }
 END_TEST
 
+#define FS(members) "{" KERNEL ",\"fs\":[{" members "}]}"
+#define TAG_OF_36   "123456789012345678901234567890123456"
+
+START_TEST(config_file_systems_are_read)
+{
+	struct vm_fs_shape shape;
+	uint32_t queues;
+
+	ck_assert_int_eq(read_text(FS("\"tag\":\"t\",\"socket\":\"/s\"},{\"tag\":\"" TAG_OF_36
+				      "\",\"socket\":\"/v\",\"num_queues\":8,\"queue_size\":4,"
+				      "\"id\":\"f\"")),
+			 0);
+	ck_assert_uint_eq(config.fs_count, 2);
+	ck_assert_str_eq(config.fs[0].id, "_fs0");
+	ck_assert_str_eq(config.fs[0].tag, "t");
+	ck_assert_str_eq(config.fs[0].socket, "/s");
+
+	vm_fs_shape_of(&shape, &config.fs[0]);
+	ck_assert_uint_eq(shape.shape.device_id, 26);
+	ck_assert_uint_eq(shape.shape.queue_count, 2);
+	ck_assert_uint_eq(shape.shape.queue_sizes[1], 1024);
+	ck_assert_uint_eq(shape.shape.config_len, 40);
+	ck_assert_mem_eq(shape.space, "t\0\0\0", 4);
+
+	vm_fs_shape_of(&shape, &config.fs[1]);
+	ck_assert_uint_eq(shape.shape.queue_count, 9);
+	ck_assert_uint_eq(shape.shape.queue_sizes[0], 4);
+	ck_assert_uint_eq(shape.shape.queue_sizes[8], 4);
+	ck_assert_mem_eq(shape.space, TAG_OF_36, 36);
+	memcpy(&queues, shape.space + 36, sizeof(queues));
+	ck_assert_uint_eq(le32toh(queues), 8);
+
+	ck_assert_int_eq(vm_config_remove(&config, "_fs0"), 0);
+	ck_assert_int_eq(vm_config_remove(&config, "_fs0"), -ENOENT);
+	ck_assert_uint_eq(config.fs_count, 1);
+	ck_assert_str_eq(config.fs[0].id, "f");
+	vm_config_finish(&config);
+}
+END_TEST
+
+START_TEST(config_file_systems_mistakes_are_named)
+{
+	refused("{" KERNEL ",\"fs\":{}}", -EINVAL, "fs: an array");
+	refused(FS("\"socket\":\"/s\""), -EINVAL, "fs[0]: fs: tag");
+	refused(FS("\"tag\":\"\",\"socket\":\"/s\""), -EINVAL, "tag: 1 to 36");
+	refused(FS("\"tag\":\"" TAG_OF_36 "7\",\"socket\":\"/s\""), -EINVAL, "tag: 1 to 36");
+	refused(FS("\"tag\":\"t\""), -EINVAL, "socket is missing");
+	refused(FS("\"tag\":\"t\",\"socket\":\"/" TAG_OF_36 TAG_OF_36 TAG_OF_36 "\""), -EINVAL,
+		"longer than 107");
+	refused(FS("\"tag\":\"t\",\"socket\":\"/s\",\"queue_size\":100"), -EINVAL, "queue_size");
+	refused(FS("\"tag\":\"t\",\"socket\":\"/s\",\"num_queues\":9"), -EINVAL, "num_queues");
+	refused(FS("\"tag\":\"t\",\"socket\":\"/s\"},{\"tag\":\"t\",\"socket\":\"/v\""), -EEXIST,
+		"tag 't' is used twice, by _fs0");
+	refused(FS("\"tag\":\"t\",\"socket\":\"/s\"},{\"tag\":\"u\",\"socket\":\"/s\""), -EEXIST,
+		"socket '/s' is used twice, by _fs0");
+}
+END_TEST
+
+START_TEST(config_file_system_is_connected_to_by_path)
+{
+	char path[] = "/tmp/vmm-fs-XXXXXX";
+	struct sockaddr_un addr = {.sun_family = AF_UNIX};
+	const struct vm_fs fs = {.socket = path};
+	int listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	unsigned before = fdcount();
+	int fd = mkstemp(path);
+
+	close(fd);
+	ck_assert_int_eq(vm_fs_connect(&fs, &err), -ECONNREFUSED);
+	ck_assert_ptr_nonnull(strstr(err.message, path));
+	unlink(path);
+	ck_assert_int_eq(vm_fs_connect(&fs, &err), -ENOENT);
+	ck_assert_uint_eq(fdcount(), before);
+
+	memcpy(addr.sun_path, path, sizeof(path));
+	ck_assert_int_eq(bind(listener, (const struct sockaddr *)&addr, sizeof(addr)), 0);
+	ck_assert_int_eq(listen(listener, 1), 0);
+	fd = vm_fs_connect(&fs, &err);
+	ck_assert_int_ge(fd, 0);
+	ck_assert((fcntl(fd, F_GETFD) & FD_CLOEXEC) != 0);
+	close(fd);
+	close(listener);
+	unlink(path);
+}
+END_TEST
+
 START_TEST(config_application_vm_may_not_spoof_by_default)
 {
 	ck_assert_int_eq(read_text("{" KERNEL
@@ -345,7 +435,8 @@ START_TEST(config_to_json_reads_back_the_same)
 			"\"cpus\":{\"boot_vcpus\":4},\"memory\":{\"size\":67108864},"
 			"\"disks\":[{\"path\":\"/d\",\"serial\":\"s\",\"restart\":\"never\"}],"
 			"\"net\":[{\"tap\":\"t\",\"restart\":\"always\","
-			"\"mtu\":1400,\"offload_tso\":false}],\"console\":{\"mode\":\"Off\"},"
+			"\"mtu\":1400,\"offload_tso\":false}],\"fs\":[{\"tag\":\"t\","
+			"\"socket\":\"/s\",\"num_queues\":2,\"queue_size\":64}],\"console\":{\"mode\":\"Off\"},"
 			"\"serial\":{\"mode\":\"File\",\"file\":\"/f\",\"size_limit\":8192}}"),
 		0);
 	first = vm_config_to_json(&config);
@@ -410,6 +501,7 @@ START_TEST(config_out_of_memory_anywhere_leaves_nothing)
 		"\"disks\":[{\"path\":\"/d\",\"serial\":\"s\",\"restart\":\"never\"},"
 		"{\"path\":\"/e\",\"id\":\"x\"}],"
 		"\"net\":[{\"tap\":\"t\",\"restart\":\"never\"},{\"tap\":\"u\",\"mac\":\"02:00:00:00:00:01\"}],"
+		"\"fs\":[{\"tag\":\"t\",\"socket\":\"/s\"},{\"id\":\"y\",\"tag\":\"u\",\"socket\":\"/v\"}],"
 		"\"rng\":{\"src\":\"/dev/urandom\"},\"serial\":{\"mode\":\"File\",\"file\":"
 		"\"/f\"}}";
 	struct faultinj f = {0};
@@ -623,6 +715,8 @@ SUITE_MAIN("config", config_kernel_only_gets_defaults, config_spectrum_request_i
 	   config_duplicates_are_conflicts, config_two_readonly_disks_may_share_a_file,
 	   config_bad_json_is_refused, config_too_many_devices_are_refused,
 	   config_automatic_ids_count_over_all_devices, config_removed_device_frees_its_id,
+	   config_file_systems_are_read, config_file_systems_mistakes_are_named,
+	   config_file_system_is_connected_to_by_path,
 	   config_application_vm_may_not_spoof_by_default, config_to_json_reads_back_the_same,
 	   config_vm_names_are_checked, config_sizes_are_parsed,
 	   config_out_of_memory_anywhere_leaves_nothing, config_directory_full_is_read,

@@ -352,6 +352,7 @@ START_TEST(pump_input_waits_for_the_child)
 		run_loop();
 	}
 	ck_assert(m.wanted);
+	ck_assert_uint_gt(got, sizeof(bytes)); /* more than was ahead had to go */
 	while (read(pair[1], bytes, sizeof(bytes)) > 0) {
 	}
 	/* A child that is gone takes nothing, and that ends it. */

@@ -284,7 +284,7 @@ START_TEST(wire_numbers_out_of_range_are_refused)
 	refused_both_ways(&m, len);
 	m.u.device.queue_count = VMM_VIRTIO_QUEUES_MAX + 1;
 	refused_both_ways(&m, len);
-	m.u.device.config_len = VMM_VIRTIO_CONFIG_MAX + 1;
+	m.u.device.config_len = WIRE_SPACE_MAX + 1;
 	refused_both_ways(&m, len);
 	m.u.device.waits = 2;
 	refused_both_ways(&m, len);

@@ -13,6 +13,7 @@
 
 #define MEMORY_DEFAULT  (UINT64_C(512) << 20)
 #define QUEUE_SIZE_DISK 128
+#define QUEUE_SIZE_FS   1024
 
 static void file_init(struct vm_file *file)
 {
@@ -70,6 +71,21 @@ void vm_net_finish(struct vm_net *net)
 	vm_net_init(net);
 }
 
+void vm_fs_init(struct vm_fs *fs)
+{
+	memset(fs, 0, sizeof(*fs));
+	fs->num_queues = 1;
+	fs->queue_size = QUEUE_SIZE_FS;
+}
+
+void vm_fs_finish(struct vm_fs *fs)
+{
+	free(fs->id);
+	free(fs->tag);
+	free(fs->socket);
+	vm_fs_init(fs);
+}
+
 void vm_config_init(struct vm_config *config)
 {
 	memset(config, 0, sizeof(*config));
@@ -96,8 +112,12 @@ void vm_config_finish(struct vm_config *config)
 	for (i = 0; i < config->net_count; i++) {
 		vm_net_finish(&config->nets[i]);
 	}
+	for (i = 0; i < config->fs_count; i++) {
+		vm_fs_finish(&config->fs[i]);
+	}
 	free(config->disks);
 	free(config->nets);
+	free(config->fs);
 	file_finish(&config->payload.kernel);
 	file_finish(&config->payload.initramfs);
 	free(config->payload.cmdline);
@@ -121,6 +141,11 @@ static bool id_taken(const struct vm_config *config, const char *id)
 	}
 	for (i = 0; i < config->net_count; i++) {
 		if (strcmp(config->nets[i].id, id) == 0) {
+			return true;
+		}
+	}
+	for (i = 0; i < config->fs_count; i++) {
+		if (strcmp(config->fs[i].id, id) == 0) {
 			return true;
 		}
 	}
@@ -167,8 +192,9 @@ static int give_id(struct vm_config *config, char **id, const char *kind, struct
 
 static int check_room(const struct vm_config *config, struct vmm_error *err)
 {
-	if (config->disk_count + config->net_count >= VM_DEVICES_MAX) {
-		return vmm_error_set(err, -ENOSPC, "a VM has room for %d disks and network devices",
+	if (config->disk_count + config->net_count + config->fs_count >= VM_DEVICES_MAX) {
+		return vmm_error_set(err, -ENOSPC,
+				     "a VM has room for %d disks, network devices and file systems",
 				     VM_DEVICES_MAX);
 	}
 	return 0;
@@ -394,6 +420,64 @@ int vm_config_add_net(struct vm_config *config, struct vm_net *net, struct vmm_e
 	return 0;
 }
 
+/* ---- file systems ---- */
+
+static int check_fs(const struct vm_config *config, const struct vm_fs *fs, struct vmm_error *err)
+{
+	size_t len = fs->tag ? strlen(fs->tag) : 0;
+
+	if (len == 0 || len > VM_FS_TAG_MAX) {
+		return vmm_error_set(err, -EINVAL, "tag: 1 to %d bytes are expected",
+				     VM_FS_TAG_MAX);
+	}
+	if (!fs->socket || !fs->socket[0]) {
+		return vmm_error_set(err, -EINVAL, "socket is missing");
+	}
+	/* sun_path */
+	if (strlen(fs->socket) > 107) {
+		return vmm_error_set(err, -EINVAL, "socket '%.40s...': longer than 107 bytes",
+				     fs->socket);
+	}
+	for (size_t i = 0; i < config->fs_count; i++) {
+		if (strcmp(fs->tag, config->fs[i].tag) == 0) {
+			return vmm_error_set(err, -EEXIST, "tag '%s' is used twice, by %s too",
+					     fs->tag, config->fs[i].id);
+		}
+		if (strcmp(fs->socket, config->fs[i].socket) == 0) {
+			return vmm_error_set(err, -EEXIST, "socket '%s' is used twice, by %s too",
+					     fs->socket, config->fs[i].id);
+		}
+	}
+	return check_queue_size(fs->queue_size, err);
+}
+
+int vm_config_add_fs(struct vm_config *config, struct vm_fs *fs, struct vmm_error *err)
+{
+	const char *name = fs->id ? fs->id : "fs";
+	struct vm_fs *grown;
+	int ret;
+
+	ret = check_room(config, err);
+	if (ret == 0) {
+		ret = check_fs(config, fs, err);
+	}
+	if (ret < 0) {
+		return vmm_error_wrap(err, ret, "%.40s", name);
+	}
+	ret = give_id(config, &fs->id, "fs", err);
+	if (ret < 0) {
+		return ret;
+	}
+	grown = realloc(config->fs, (config->fs_count + 1) * sizeof(*grown));
+	if (!grown) {
+		return vmm_error_set(err, -ENOMEM, "out of memory");
+	}
+	config->fs = grown;
+	config->fs[config->fs_count++] = *fs;
+	vm_fs_init(fs);
+	return 0;
+}
+
 int vm_config_remove(struct vm_config *config, const char *id)
 {
 	size_t i;
@@ -413,6 +497,15 @@ int vm_config_remove(struct vm_config *config, const char *id)
 			config->net_count--;
 			memmove(&config->nets[i], &config->nets[i + 1],
 				(config->net_count - i) * sizeof(config->nets[0]));
+			return 0;
+		}
+	}
+	for (i = 0; i < config->fs_count; i++) {
+		if (strcmp(config->fs[i].id, id) == 0) {
+			vm_fs_finish(&config->fs[i]);
+			config->fs_count--;
+			memmove(&config->fs[i], &config->fs[i + 1],
+				(config->fs_count - i) * sizeof(config->fs[0]));
 			return 0;
 		}
 	}

@@ -19,10 +19,13 @@
 #include <vmm/dev/tap.h>
 #include <vmm/error.h>
 
-#define VM_ID_MAX               31 /* bytes of a device id */
-#define VM_NAME_MAX             64 /* bytes of a VM's name */
-#define VM_DEVICES_MAX          28 /* disks and network cards: PCI slots less those of the fixed devices */
+#define VM_ID_MAX   31 /* bytes of a device id */
+#define VM_NAME_MAX 64 /* bytes of a VM's name */
+#define VM_DEVICES_MAX \
+	28 /* disks, cards, file systems: PCI slots less those of the fixed devices */
 #define VM_SERIAL_LIMIT_DEFAULT (UINT64_C(1) << 20)
+#define VM_FS_TAG_MAX           36 /* bytes of a file system's tag */
+#define VM_FS_QUEUES_MAX        8  /* its request queues */
 
 /* A file by path or by descriptor; the descriptor wins. */
 struct vm_file {
@@ -79,6 +82,15 @@ struct vm_net {
 	char *restart; /* as of a disk */
 };
 
+/* A directory that a program of others (virtiofsd) serves over vhost-user. */
+struct vm_fs {
+	char *id;
+	char *tag;           /* by which the guest mounts it */
+	char *socket;        /* path at which the program listens; connected at boot */
+	uint64_t num_queues; /* for requests */
+	uint64_t queue_size;
+};
+
 enum vm_console_mode {
 	VM_CONSOLE_OFF,
 	VM_CONSOLE_NULL,
@@ -103,6 +115,8 @@ struct vm_config {
 	size_t disk_count;
 	struct vm_net *nets;
 	size_t net_count;
+	struct vm_fs *fs;
+	size_t fs_count;
 	struct vm_console console; /* virtio-console: hvc0 */
 	struct vm_console serial;  /* ttyS0, output only */
 	char *rng_src;
@@ -120,17 +134,21 @@ void vm_disk_init(struct vm_disk *disk);
 void vm_disk_finish(struct vm_disk *disk);
 void vm_net_init(struct vm_net *net);
 void vm_net_finish(struct vm_net *net);
+void vm_fs_init(struct vm_fs *fs);
+void vm_fs_finish(struct vm_fs *fs);
 
 /*
  * Append a device and give it what its maker left open: an automatic id (_disk0, _net1: one
  * counter for all), a MAC address. On success the device's contents belong to the config and
- * *disk / *net is as after init; on failure it stays the caller's.
- * -EINVAL (a field, named), -EEXIST (an id, path, tap or MAC is taken), -ENOSPC, -ENOMEM.
+ * *disk, *net or *fs is as after init; on failure it stays the caller's.
+ * -EINVAL (a field, named), -EEXIST (an id, path, tap, MAC, tag or socket is taken), -ENOSPC,
+ * -ENOMEM.
  */
 int vm_config_add_disk(struct vm_config *config, struct vm_disk *disk, struct vmm_error *err);
 int vm_config_add_net(struct vm_config *config, struct vm_net *net, struct vmm_error *err);
+int vm_config_add_fs(struct vm_config *config, struct vm_fs *fs, struct vmm_error *err);
 
-/* Takes out the disk or network card called id and closes what it held. -ENOENT. */
+/* Takes out the disk, network card or file system called id and closes what it held. -ENOENT. */
 int vm_config_remove(struct vm_config *config, const char *id);
 
 /* Checks what the parts say about each other. -EINVAL with the field's name. */
@@ -145,6 +163,7 @@ int vm_config_from_json(struct vm_config *config, const json_t *json, struct vmm
 /* The same for one device, as in vm.add-disk and vm.add-net, into an initialised struct. */
 int vm_disk_from_json(struct vm_disk *disk, const json_t *json, struct vmm_error *err);
 int vm_net_from_json(struct vm_net *net, const json_t *json, struct vmm_error *err);
+int vm_fs_from_json(struct vm_fs *fs, const json_t *json, struct vmm_error *err);
 
 /*
  * Parses len bytes of text into JSON: one value, no trailing bytes, no key twice. NULL and

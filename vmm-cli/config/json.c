@@ -124,6 +124,16 @@ static const struct field net_fields[] = {
 	{"rate_limiter_config", REFUSED, 0, 0, 0, NULL},
 };
 
+static const struct field fs_fields[] = {
+	{"tag", STRING, offsetof(struct vm_fs, tag), 0, NAME_LEN_MAX, NULL},
+	{"socket", STRING, offsetof(struct vm_fs, socket), 0, PATH_LEN_MAX, NULL},
+	{"id", STRING, offsetof(struct vm_fs, id), 0, NAME_LEN_MAX, NULL},
+	{"num_queues", NUMBER, offsetof(struct vm_fs, num_queues), 1, VM_FS_QUEUES_MAX, NULL},
+	{"queue_size", NUMBER, offsetof(struct vm_fs, queue_size), 4, 1024, NULL},
+	{"pci_segment", REFUSED, 0, 0, 0, "0"},
+	{"pci_device_id", REFUSED, 0, 0, 0, NULL},
+};
+
 static const struct field console_fields[] = {
 	{"mode", MODE, offsetof(struct vm_console, mode), 0, 0, NULL},
 	{"file", STRING, offsetof(struct vm_console, file.path), 0, PATH_LEN_MAX, NULL},
@@ -142,7 +152,6 @@ static const struct field rng_fields[] = {
 static const struct field config_fields[] = {
 	{"devices", REFUSED, 0, 0, 0, NULL},
 	{"user_devices", REFUSED, 0, 0, 0, NULL},
-	{"fs", REFUSED, 0, 0, 0, NULL},
 	{"generic_vhost_user", REFUSED, 0, 0, 0, NULL},
 	{"gpu", REFUSED, 0, 0, 0, NULL},
 	{"vsock", REFUSED, 0, 0, 0, NULL},
@@ -396,6 +405,38 @@ static int read_nets(struct vm_config *config, const json_t *list, struct vmm_er
 	return 0;
 }
 
+int vm_fs_from_json(struct vm_fs *fs, const json_t *json, struct vmm_error *err)
+{
+	return read_fields(json, fs_fields, COUNT(fs_fields), fs, err);
+}
+
+static int read_fs(struct vm_config *config, const json_t *list, struct vmm_error *err)
+{
+	size_t i;
+
+	if (!list || json_is_null(list)) {
+		return 0;
+	}
+	if (!json_is_array(list)) {
+		return vmm_error_set(err, -EINVAL, "fs: an array is expected");
+	}
+	for (i = 0; i < json_array_size(list); i++) {
+		struct vm_fs fs;
+		int ret;
+
+		vm_fs_init(&fs);
+		ret = vm_fs_from_json(&fs, json_array_get(list, i), err);
+		if (ret == 0) {
+			ret = vm_config_add_fs(config, &fs, err);
+		}
+		vm_fs_finish(&fs);
+		if (ret < 0) {
+			return vmm_error_wrap(err, ret, "fs[%zu]", i);
+		}
+	}
+	return 0;
+}
+
 static int read_parts(struct vm_config *config, const json_t *json, struct vmm_error *err)
 {
 	const json_t *cpus = json_object_get(json, "cpus");
@@ -435,6 +476,9 @@ int vm_config_from_json(struct vm_config *config, const json_t *json, struct vmm
 	}
 	if (ret == 0) {
 		ret = read_nets(config, json_object_get(json, "net"), err);
+	}
+	if (ret == 0) {
+		ret = read_fs(config, json_object_get(json, "fs"), err);
 	}
 	if (ret == 0) {
 		ret = vm_config_check(config, err);
@@ -547,6 +591,18 @@ static json_t *write_nets(const struct vm_config *config)
 	return list;
 }
 
+static json_t *write_fs(const struct vm_config *config)
+{
+	json_t *list = json_array();
+	size_t i;
+
+	for (i = 0; i < config->fs_count; i++) {
+		(void)json_array_append_new(
+			list, write_fields(fs_fields, COUNT(fs_fields), &config->fs[i]));
+	}
+	return list;
+}
+
 /* json_object_set_new and its like take NULL for a failure, so one check at the end will do. */
 json_t *vm_config_to_json(const struct vm_config *config)
 {
@@ -565,6 +621,9 @@ json_t *vm_config_to_json(const struct vm_config *config)
 	}
 	if (config->net_count > 0) {
 		bad |= json_object_set_new(json, "net", write_nets(config));
+	}
+	if (config->fs_count > 0) {
+		bad |= json_object_set_new(json, "fs", write_fs(config));
 	}
 	bad |= json_object_set_new(
 		json, "rng",

@@ -87,6 +87,13 @@ static void open_console(struct vm_devices *d, const struct vm_console_fds *cons
 	dev->fds[1] = console->inotify;
 }
 
+static void add_fs(struct vm_devices *d, const struct vm_fs *fs)
+{
+	struct vm_device *dev = add(d, "fs", fs->id);
+
+	dev->fs = fs;
+}
+
 /* The order is that on the bus: what every VM has comes first, so that it never moves. */
 int vm_devices_open(struct vm_devices *d, struct vm_config *config, bool restart,
 		    const struct vm_console_fds *console, struct vmm_error *err)
@@ -95,7 +102,8 @@ int vm_devices_open(struct vm_devices *d, struct vm_config *config, bool restart
 	size_t i;
 
 	d->guest_memory = config->memory.size;
-	d->list = calloc(config->disk_count + config->net_count + 2, sizeof(*d->list));
+	d->list = calloc(config->disk_count + config->net_count + config->fs_count + 2,
+			 sizeof(*d->list));
 	if (!d->list) {
 		return vmm_error_set(err, -ENOMEM, "out of memory");
 	}
@@ -108,6 +116,9 @@ int vm_devices_open(struct vm_devices *d, struct vm_config *config, bool restart
 	}
 	for (i = 0; ret == 0 && i < config->net_count; i++) {
 		ret = open_net(d, &config->nets[i], restart, err);
+	}
+	for (i = 0; ret == 0 && i < config->fs_count; i++) {
+		add_fs(d, &config->fs[i]);
 	}
 	return ret < 0 ? vmm_error_wrap(err, ret, "%s", d->list[d->count - 1].id) : 0;
 }
@@ -274,7 +285,7 @@ void vm_server_end(struct vm_server *s)
 int vm_devices_start(struct vm_devices *d, struct vmm_error *err)
 {
 	for (size_t i = 0; i < d->count; i++) {
-		int ret = vm_device_start(&d->list[i], err);
+		int ret = d->list[i].fs ? 0 : vm_device_start(&d->list[i], err);
 
 		if (ret < 0) {
 			return vmm_error_wrap(err, ret, "%s", d->list[i].id);
@@ -298,29 +309,52 @@ static int failed(struct vm_device *dev, int ret, struct vmm_error *err)
 	return vmm_error_wrap(err, ret, "%s", dev->id);
 }
 
-static int hand_over(struct vm_device *dev, struct vmm_error *err)
+static void describe(struct wire_message *m, const struct vm_device *dev,
+		     const struct vmm_dev_shape *shape)
 {
-	const struct vmm_dev_shape *shape = dev->shape;
-	struct wire_message m;
-	int ret;
-
-	vm_channel_begin(dev->owner->channel, &m, WIRE_DEVICE);
-	m.u.device = (struct wire_device){
+	vm_channel_begin(dev->owner->channel, m, WIRE_DEVICE);
+	m->u.device = (struct wire_device){
 		.index = dev->index,
 		.device_id = shape->device_id,
 		.queue_count = shape->queue_count,
 		.config_len = (uint32_t)shape->config_len,
-		.waits = 1,
+		.waits = !dev->fs,
 	};
 	for (unsigned i = 0; i < shape->queue_count; i++) {
-		m.u.device.queue_sizes[i] =
+		m->u.device.queue_sizes[i] =
 			dev->queue_size ? dev->queue_size : shape->queue_sizes[i];
 	}
-	wire_set_text(m.u.device.id, WIRE_ID_MAX, dev->id);
+	wire_set_text(m->u.device.id, WIRE_ID_MAX, dev->id);
+}
+
+static int hand_over(struct vm_device *dev, struct vmm_error *err)
+{
+	struct wire_message m;
+	int ret;
+
+	describe(&m, dev, dev->shape);
 	ret = vm_channel_call(dev->owner->channel, &m, &dev->now->child.socket, CHANNEL_CALL_MS,
 			      err);
 	vm_device_handed_over(dev);
 	return ret < 0 ? failed(dev, ret, err) : 0;
+}
+
+static int hand_over_fs(struct vm_device *dev, struct vmm_error *err)
+{
+	struct vm_fs_shape shape;
+	struct wire_message m;
+	int fd = vm_fs_connect(dev->fs, err);
+	int ret;
+
+	if (fd < 0) {
+		return vmm_error_wrap(err, fd, "%s", dev->id);
+	}
+	vm_fs_shape_of(&shape, dev->fs);
+	describe(&m, dev, &shape.shape);
+	memcpy(m.u.device.space, shape.space, sizeof(shape.space));
+	ret = vm_channel_call(dev->owner->channel, &m, &fd, CHANNEL_CALL_MS, err);
+	(void)close(fd);
+	return ret < 0 ? vmm_error_wrap(err, ret, "%s", dev->id) : 0;
 }
 
 int vm_devices_hand_over(struct vm_devices *d, struct vmm_error *err)
@@ -328,7 +362,7 @@ int vm_devices_hand_over(struct vm_devices *d, struct vmm_error *err)
 	int ret = 0;
 
 	for (size_t i = 0; ret == 0 && i < d->count; i++) {
-		ret = hand_over(&d->list[i], err);
+		ret = d->list[i].fs ? hand_over_fs(&d->list[i], err) : hand_over(&d->list[i], err);
 	}
 	return ret;
 }

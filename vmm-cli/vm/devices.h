@@ -12,6 +12,7 @@
 #include "vm/channel.h"
 #include "vm/child.h"
 #include "vm/counters.h"
+#include "vm/fs.h"
 
 struct vm_device;
 
@@ -47,6 +48,7 @@ struct vm_device {
 	uint16_t queue_size; /* 0: that of the shape */
 	const char *serial;
 	const struct vm_net *net;
+	const struct vm_fs *fs; /* served by a program of others, which is none of this VM's */
 	bool read_only;
 	bool restart;
 
@@ -77,7 +79,7 @@ struct vm_console_fds {
 /* Opens what config's devices need. On failure close it. err names file or device. */
 int vm_devices_open(struct vm_devices *d, struct vm_config *config, bool restart,
 		    const struct vm_console_fds *console, struct vmm_error *err);
-/* Starts a process for each. */
+/* Starts a process for each, unless others serve it. */
 int vm_devices_start(struct vm_devices *d, struct vmm_error *err);
 /* Tells the vm process of them. */
 int vm_devices_hand_over(struct vm_devices *d, struct vmm_error *err);

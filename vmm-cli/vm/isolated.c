@@ -438,15 +438,16 @@ static void isolated_processes(struct vm_body *body, vm_process_fn emit, void *c
 	}
 	for (size_t i = 0; i < b->devices.count; i++) {
 		const struct vm_device *dev = &b->devices.list[i];
-		const struct vm_process_info info = {
-			.name = dev->id,
-			.kind = dev->shape->kind,
-			.profile = dev->shape->kind,
-			.pid = dev->now ? dev->now->child.process.pid : 0,
-			.restarts = dev->restarts,
-		};
 
-		if (info.pid > 0) {
+		if (dev->now && dev->now->child.process.pid > 0) {
+			const struct vm_process_info info = {
+				.name = dev->id,
+				.kind = dev->shape->kind,
+				.profile = dev->shape->kind,
+				.pid = dev->now->child.process.pid,
+				.restarts = dev->restarts,
+			};
+
 			emit(ctx, &info);
 		}
 	}

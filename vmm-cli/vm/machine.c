@@ -11,8 +11,10 @@
 #include <vmm/dev/rng.h>
 #include <vmm/dev/serial.h>
 #include <vmm/dev/tap.h>
+#include <vmm/vhost_frontend.h>
 
 #include "vm/files.h"
+#include "vm/fs.h"
 
 struct build {
 	struct vmm_vm *vm;
@@ -150,6 +152,35 @@ static int add_net(struct build *b, struct vm_net *net)
 	return add_virtio(b, net->id, dev);
 }
 
+static int add_fs(struct build *b, const struct vm_fs *fs)
+{
+	struct vm_fs_shape shape;
+	struct vmm_vhost_frontend_config config = {
+		.loop = vmm_vm_loop(b->vm),
+		.name = fs->id,
+	};
+	struct vmm_virtio_device *dev = NULL;
+	int fd = vm_fs_connect(fs, b->err);
+	int ret;
+
+	if (fd < 0) {
+		return vmm_error_wrap(b->err, fd, "%s", fs->id);
+	}
+	vm_fs_shape_of(&shape, fs);
+	config.fd = fd;
+	config.device_id = shape.shape.device_id;
+	config.queue_count = shape.shape.queue_count;
+	config.queue_sizes = shape.shape.queue_sizes;
+	config.config_len = shape.shape.config_len;
+	config.config = shape.space;
+	ret = vmm_vhost_frontend_create(&dev, &config, b->err);
+	if (ret < 0) {
+		(void)close(fd);
+		return vmm_error_wrap(b->err, ret, "%s", fs->id);
+	}
+	return add_virtio(b, fs->id, dev);
+}
+
 /* The order is the order on the bus: what every VM has comes first, so that it never moves. */
 int vm_machine_build(struct vmm_vm *vm, struct vm_config *config,
 		     const struct vm_backends *backends, struct vmm_error *err)
@@ -172,6 +203,9 @@ int vm_machine_build(struct vmm_vm *vm, struct vm_config *config,
 	}
 	for (i = 0; ret == 0 && i < config->net_count; i++) {
 		ret = add_net(&b, &config->nets[i]);
+	}
+	for (i = 0; ret == 0 && i < config->fs_count; i++) {
+		ret = add_fs(&b, &config->fs[i]);
 	}
 	return ret;
 }

@@ -174,6 +174,12 @@ void vm_devices_lost(struct vm_devices *d, uint32_t index, uint32_t generation, 
 	struct vm_device *dev = index < d->count ? &d->list[index] : NULL;
 	int status;
 
+	if (dev && dev->fs && !dev->failed) {
+		dev->failed = true;
+		vmm_log(d->nursery->log, VMM_LOG_WARN, "%s: the program at '%s' is gone (%s)",
+			dev->id, dev->fs->socket, strerror(-why));
+		tell(dev, VM_DEVICE_FAILED);
+	}
 	/* The connection before, whose process was seen to end. */
 	if (!dev || generation != dev->generation || !dev->now) {
 		return;
@@ -216,8 +222,13 @@ static int wait_until_ready(struct vm_server *s, const char *id, struct vmm_erro
 int vm_device_replace(struct vm_device *dev, struct vmm_error *err)
 {
 	struct vm_server *next;
-	int ret = vm_server_start(&next, dev, on_end, err);
+	int ret;
 
+	if (dev->fs) {
+		return vmm_error_set(err, -ENOTSUP, "'%s' is served by a program of others",
+				     dev->id);
+	}
+	ret = vm_server_start(&next, dev, on_end, err);
 	if (ret < 0) {
 		return ret;
 	}

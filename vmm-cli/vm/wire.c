@@ -87,7 +87,7 @@ static bool device_is_good(const struct wire_device *device)
 {
 	return device->index < WIRE_DEVICES_MAX && device->queue_count >= 1 &&
 	       device->queue_count <= VMM_VIRTIO_QUEUES_MAX &&
-	       device->config_len <= VMM_VIRTIO_CONFIG_MAX && device->waits <= 1 &&
+	       device->config_len <= WIRE_SPACE_MAX && device->waits <= 1 &&
 	       is_text(device->id, WIRE_ID_MAX) && device->id[0] != '\0';
 }
 

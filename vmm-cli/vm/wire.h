@@ -21,6 +21,7 @@
 #define WIRE_CMDLINE_MAX 4096u /* with the zero */
 #define WIRE_TEXT_MAX    512u
 #define WIRE_ID_MAX      32u
+#define WIRE_SPACE_MAX   64u /* bytes of a device's configuration space */
 
 enum wire_type {
 	/* The supervisor's. In brackets: descriptors. */
@@ -70,6 +71,7 @@ struct wire_device {
 	uint32_t waits; /* for another back end, when this one is lost */
 	uint32_t reserved;
 	uint16_t queue_sizes[WIRE_QUEUES_MAX];
+	uint8_t space[WIRE_SPACE_MAX]; /* config_len bytes, for a back end that has none to tell */
 	char id[WIRE_ID_MAX];
 };
 

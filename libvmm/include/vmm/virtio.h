@@ -40,6 +40,7 @@ extern "C" {
 #define VMM_VIRTIO_ID_BLOCK   2u
 #define VMM_VIRTIO_ID_CONSOLE 3u
 #define VMM_VIRTIO_ID_RNG     4u
+#define VMM_VIRTIO_ID_FS      26u
 
 /*
  * Transport and ring features (section 6): the carrier offers them for every device (VERSION_1,
