@@ -23,6 +23,7 @@ struct frontend {
 	struct vmm_source *source;
 	uint64_t protocol; /* protocol features in use; 0 also for a back end without any */
 	bool has_protocol;
+	uint64_t own_features; /* offered by this side alone */
 	bool knows_memory;
 	bool knows_record;
 	bool running;                        /* it has the queues */

@@ -159,6 +159,16 @@ static int open_channel(struct frontend *fe)
 	return tell(fe, &msg);
 }
 
+/* What the driver is offered of the back end's features, and what else. */
+static uint64_t allowed_features(struct frontend *fe, uint64_t theirs)
+{
+	uint64_t mask = fe->config.features ? fe->config.features : ~UINT64_C(0);
+	uint64_t own = speaks(fe, VHOST_USER_PROTOCOL_F_CONFIG) ? 0 : fe->config.own_features;
+
+	fe->own_features = own & DEVICE_FEATURES;
+	return (theirs & ((DEVICE_FEATURES & mask) | RING_FEATURES)) | fe->own_features;
+}
+
 int vmm_vhost_link_greet(struct frontend *fe, uint64_t *features, struct vmm_error *err)
 {
 	int ret = ask_u64(fe, VHOST_USER_GET_FEATURES, features);
@@ -180,7 +190,7 @@ int vmm_vhost_link_greet(struct frontend *fe, uint64_t *features, struct vmm_err
 			       ? ret
 			       : vmm_error_wrap(err, ret, "%s: the back end", fe->base.name);
 	}
-	*features &= DEVICE_FEATURES | RING_FEATURES;
+	*features = allowed_features(fe, *features);
 	if ((*features & VMM_VIRTIO_F_VERSION_1) == 0) {
 		return vmm_error_set(err, -EPROTO, "%s: the back end is not of VIRTIO 1.0 or later",
 				     fe->base.name);
@@ -415,7 +425,7 @@ static void wake_both_sides(const struct frontend *fe)
 
 int vmm_vhost_link_start(struct frontend *fe, bool resumed)
 {
-	uint64_t features = fe->active.features;
+	uint64_t features = fe->active.features & ~fe->own_features;
 	int ret;
 
 	features |= fe->has_protocol ? VHOST_USER_F_PROTOCOL_FEATURES : 0;

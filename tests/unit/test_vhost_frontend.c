@@ -57,6 +57,7 @@ struct back_end {
 
 	unsigned count;
 	uint32_t log[LOG_MAX]; /* requests in order */
+	uint64_t accepted;     /* features, by SET_FEATURES */
 	uint16_t base[QUEUES];
 	int call_fd[QUEUES];
 	int kick_fd[QUEUES];
@@ -127,6 +128,9 @@ static bool answer(struct back_end *b, struct vhost_msg *in, struct vhost_msg *o
 		out->fd_count = 1;
 		b->records_made++;
 		return true;
+	case VHOST_USER_SET_FEATURES:
+		b->accepted = in->payload.u64;
+		break;
 	case VHOST_USER_SET_VRING_BASE:
 		b->base[queue] = (uint16_t)in->payload.state.num;
 		break;
@@ -370,9 +374,14 @@ static void tear_down(void)
 	ck_assert_uint_eq(fdcount(), fds_before);
 }
 
+static uint64_t features;
+static uint64_t own_features;
+
 static int create(struct driver *d, int fd, bool waits, struct vmm_error *err)
 {
 	const struct vmm_vhost_frontend_config config = {
+		.features = features,
+		.own_features = own_features,
 		.loop = loop,
 		.fd = fd,
 		.name = "test",
@@ -500,6 +509,34 @@ START_TEST(frontend_does_without_protocol_features)
 	ck_assert_uint_eq(count_of(&b, VHOST_USER_SET_VRING_ENABLE), 0);
 	ck_assert_uint_eq(count_of(&b, VHOST_USER_GET_CONFIG), 0);
 	ck_assert_uint_eq(count_of(&b, VHOST_USER_SET_STATUS), 0);
+	tear_down();
+}
+END_TEST
+
+/* 0x21 is offered by the back end, 0x1 may be had, 0x42 needs no more than configuration. */
+START_TEST(frontend_offers_what_may_be_had_and_is_its_own)
+{
+	const uint64_t ring = VMM_VIRTIO_F_VERSION_1 | VMM_VIRTIO_F_EVENT_IDX;
+	struct back_end b;
+	struct driver d;
+
+	set_up();
+	init_back_end(&b);
+	if (_i == 1) {
+		b.protocol &= ~VHOST_USER_PROTOCOL_F_CONFIG;
+	}
+	features = 0x1;
+	own_features = 0x42;
+	ck_assert_int_eq(create(&d, start_back_end(&b), false, NULL), 0);
+	carry(&d);
+	ck_assert_uint_eq(vmm_carrier_features(d.c), ring | (_i == 1 ? 0x43 : 0x1));
+	drive(&d);
+	ck_assert_uint_eq(vmm_carrier_status(d.c), 15);
+	finish(&d);
+	join(&b);
+	ck_assert_uint_eq(b.accepted, VHOST_USER_F_PROTOCOL_FEATURES | ring | 0x1);
+	features = 0;
+	own_features = 0;
 	tear_down();
 }
 END_TEST
@@ -775,6 +812,7 @@ int main(void)
 	const struct suite_test tests[] = {
 		{frontend_hands_over_everything_and_takes_it_back, 1},
 		{frontend_does_without_protocol_features, 1},
+		{frontend_offers_what_may_be_had_and_is_its_own, 2},
 		{frontend_refuses_back_ends_it_cannot_use, 2},
 		{frontend_survives_wrong_answers, FAULT_COUNT},
 		{frontend_whose_back_end_dies_needs_a_reset_or_waits, 2},

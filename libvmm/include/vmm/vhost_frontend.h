@@ -49,6 +49,17 @@ struct vmm_vhost_frontend_config {
 	 */
 	size_t config_len;
 	const void *config;
+	/*
+	 * Device features that the driver may have, of those the back end offers; 0: all. A feature
+	 * that needs more queues than there are has no place here.
+	 */
+	uint64_t features;
+	/*
+	 * Device features that are nothing but bytes of config, like a card's address: the driver
+	 * is offered them, and the back end does not hear of them, if it has no configuration to
+	 * tell.
+	 */
+	uint64_t own_features;
 	/* Milliseconds the back end has for each answer; 0: VMM_VHOST_DEADLINE_MS_DEFAULT. */
 	unsigned deadline_ms;
 	/*
