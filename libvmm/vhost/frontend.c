@@ -339,7 +339,8 @@ static struct frontend *new_frontend(const struct vmm_vhost_frontend_config *con
 	fe->base.name = config->name;
 	fe->base.device_id = config->device_id;
 	fe->base.queue_count = config->queue_count;
-	fe->base.queue_sizes = config->queue_sizes;
+	memcpy(fe->queue_sizes, config->queue_sizes, config->queue_count * sizeof(uint16_t));
+	fe->base.queue_sizes = fe->queue_sizes;
 	fe->base.config_len = config->config_len;
 	fe->base.external_queues = true;
 	return fe;

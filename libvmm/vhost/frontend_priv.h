@@ -14,6 +14,7 @@
 struct frontend {
 	struct vmm_virtio_device base;
 	struct vmm_vhost_frontend_config config;
+	uint16_t queue_sizes[VMM_VIRTIO_QUEUES_MAX];
 	bool waits;                      /* config.waits until vmm_vhost_frontend_give_up */
 	struct vmm_virtio_active active; /* all zero while the driver has not started the device */
 	uint8_t initial[VMM_VIRTIO_CONFIG_MAX]; /* config.config, for back ends that have none */

@@ -37,12 +37,11 @@ struct vmm_vhost_frontend_config {
 	const struct vmm_log *log; /* borrowed, may be NULL */
 	/* A connected stream socket to the back end; taken on success. */
 	int fd;
-	/* What the protocol does not tell. name (for logs) and queue_sizes are borrowed for life.
-	 */
+	/* What the protocol does not tell. name (for logs) is borrowed for life. */
 	const char *name;
 	uint32_t device_id;          /* VMM_VIRTIO_ID_*, or another of the specification */
 	unsigned queue_count;        /* 1 to VMM_VIRTIO_QUEUES_MAX */
-	const uint16_t *queue_sizes; /* queue_count entries, powers of two */
+	const uint16_t *queue_sizes; /* queue_count entries, powers of two; copied */
 	/*
 	 * Length of the configuration space. Its bytes are the back end's; those of config (copied,
 	 * may be NULL: zeroes) count for a back end that has none to tell.
