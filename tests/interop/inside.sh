@@ -60,6 +60,9 @@ clean_up()
 		end "$name" KILL
 	done
 	ip link del it0 2>/dev/null || true
+	if mountpoint -q "$scratch/shared"; then
+		umount "$scratch/shared"
+	fi
 	rm -rf "$scratch"
 }
 trap clean_up EXIT
@@ -165,4 +168,16 @@ echo_files()
 		busybox nc -l -p 9001 <&3 >"$scratch/file"
 		busybox nc -l -p 9002 <"$scratch/file" >/dev/null
 	done
+}
+
+# vm_config WORDS MORE-DISKS-JSON NETS-JSON FS-JSON: a VM for vmm-cli.
+vm_config()
+{
+	cat >"$scratch/vm.json" <<-END
+		{"payload": {"kernel": "$INTEROP_WORK/vmlinux", "initramfs": "$INTEROP_WORK/initrd", "cmdline": "$1"},
+		 "cpus": {"boot_vcpus": 1, "max_vcpus": 1}, "memory": {"size": $((384 << 20)), "shared": true},
+		 "disks": [{"path": "$INTEROP_WORK/tools.img", "readonly": true, "serial": "tools"}$2],
+		 "net": [$3], "fs": [$4], "console": {"mode": "Off"},
+		 "serial": {"mode": "File", "file": "$serial", "size_limit": 1073741824}}
+	END
 }
