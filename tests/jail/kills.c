@@ -66,7 +66,7 @@ static pid_t vmm;
 
 /* ---- small things ---- */
 
-_Noreturn static void give_up(const char *fmt, ...)
+__attribute__((format(printf, 1, 2))) _Noreturn static void give_up(const char *fmt, ...)
 {
 	char command[256];
 	va_list args;
