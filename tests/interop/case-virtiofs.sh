@@ -5,6 +5,16 @@
 
 virtiofsd=/usr/lib/qemu/virtiofsd
 
+# It serves in a child.
+kill_virtiofsd()
+{
+	local children
+
+	read -ra children <"/proc/${pids[virtiofsd]}/task/${pids[virtiofsd]}/children" || true
+	kill -KILL "${children[@]}"
+	end virtiofsd KILL
+}
+
 sums()
 {
 	[ ! -d "$1" ] || (cd "$1" && find . -type f | LC_ALL=C sort | xargs sha256sum | sha256sum | cut -c 1-64)
@@ -90,10 +100,18 @@ share()
 	fill_shared
 	in=$(sums "$scratch/shared/in")
 	start_virtiofsd
+	rm -f "$scratch/guest.log"
 	follow
 	start_guest "$1" "$2"
-	ends guest 240
+	if guest_comes_to "kill fs" 240; then
+		kill_virtiofsd
+		guest_comes_to alive 90 && ok "the guest goes on without virtiofsd"
+	fi
+	ends guest 60
 	no_failures
+	if [ -z "$INTEROP_CONTROL" ]; then
+		is "VMM says that it is gone, times" "$(grep -c "_fs1: the back end is lost" "$scratch/guest.log")" 1
+	fi
 	is "boots of one VM ($1)" "$(tr -d '\r' <"$serial" | grep -caE '^guest: boot [0-9]+ done$')" "$2"
 	is "guest reads what the host wrote, times" \
 		"$(tr -d '\r' <"$serial" | grep -caE "^guest: in $in\$")" "$2"
@@ -102,7 +120,6 @@ share()
 	apart=$((apart + $(numbers fsx mismatches)))
 	fs_reboots=$((fs_reboots + $2 - 1))
 	end follow
-	end virtiofsd
 	umount "$scratch/shared"
 }
 

@@ -49,6 +49,7 @@ static int inprocess_create(struct vm_body **out, const struct vm_body_config *c
 	}
 	p->base.ops = &vm_body_inprocess;
 	p->config = *config;
+	p->backends.log = config->log;
 	ret = vm_backend_open(&p->backends.console, &config->vm->console, config, true, err);
 	if (ret < 0) {
 		(void)vmm_error_wrap(err, ret, "console");

@@ -157,6 +157,7 @@ static int add_fs(struct build *b, const struct vm_fs *fs)
 	struct vm_fs_shape shape;
 	struct vmm_vhost_frontend_config config = {
 		.loop = vmm_vm_loop(b->vm),
+		.log = b->backends->log,
 		.name = fs->id,
 	};
 	struct vmm_virtio_device *dev = NULL;

@@ -15,6 +15,7 @@
 struct vm_backends {
 	struct vmm_chardev *console;
 	struct vmm_chardev *serial;
+	const struct vmm_log *log; /* borrowed; learns of back ends of others that are lost */
 };
 
 /*
