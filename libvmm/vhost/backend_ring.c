@@ -229,6 +229,20 @@ static bool is_wanted(const struct vmm_vhost_backend *b)
 	       (starts_by_kick(b) && b->kicked);
 }
 
+/*
+ * The one who served these rings before may have ended between its last entry and the interrupt for
+ * it, and a driver that asked for that one (used_event) is told of none that follow: it would wait
+ * for ever. A spurious interrupt harms nobody.
+ */
+static void wake_driver(const struct vmm_vhost_backend *b)
+{
+	for (unsigned i = 0; i < b->queue_count; i++) {
+		if (b->rings[i].running) {
+			signal_fd(b->rings[i].call_fd);
+		}
+	}
+}
+
 static void start(struct vmm_vhost_backend *b)
 {
 	struct vmm_carrier_start s = {
@@ -258,6 +272,7 @@ static void start(struct vmm_vhost_backend *b)
 	ret = vmm_carrier_start(b->carrier, &s);
 	if (ret == 0) {
 		b->resuming = false;
+		wake_driver(b);
 		return;
 	}
 	b->active = false;
@@ -468,6 +483,9 @@ int vmm_vhost_set_ring_fd(struct vmm_vhost_backend *b, struct vhost_msg *msg)
 		return set_kick(b, ring, fd);
 	}
 	slot = msg->header.request == VHOST_USER_SET_VRING_CALL ? &ring->call_fd : &ring->err_fd;
+	if (slot == &ring->call_fd && ring->running && ring->call_fd < 0) {
+		signal_fd(fd); /* nobody heard of what was used so far */
+	}
 	close_fd(slot);
 	*slot = fd;
 	return 0;
