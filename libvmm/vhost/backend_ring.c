@@ -483,11 +483,11 @@ int vmm_vhost_set_ring_fd(struct vmm_vhost_backend *b, struct vhost_msg *msg)
 		return set_kick(b, ring, fd);
 	}
 	slot = msg->header.request == VHOST_USER_SET_VRING_CALL ? &ring->call_fd : &ring->err_fd;
-	if (slot == &ring->call_fd && ring->running && ring->call_fd < 0) {
-		signal_fd(fd); /* nobody heard of what was used so far */
-	}
 	close_fd(slot);
 	*slot = fd;
+	if (slot == &ring->call_fd && ring->running) {
+		signal_fd(fd); /* what the one before was told may be lost */
+	}
 	return 0;
 }
 
