@@ -60,7 +60,7 @@ start_guest()
 	fi
 	vm_config "$words" "" "" "{\"tag\": \"shared\", \"socket\": \"$scratch/fs.sock\", \"num_queues\": 1,
 		\"queue_size\": 1024}"
-	begin guest "$VMM_CLI" run --isolation "$1" "$scratch/vm.json"
+	begin guest "$VMM_CLI" run --verbose --isolation "$1" "$scratch/vm.json"
 }
 
 # compare BOOTS: what the guest says that it wrote with what is there.
