@@ -45,13 +45,20 @@ device_kill()
 # kill_while NAME PAUSE: another process takes its place each time, until the guest has no more work for it.
 kill_while()
 {
-	local before=$kills
+	local before=$kills until
 
 	if ! guest_comes_to "kill $1" 180; then
 		return
 	fi
+	until=$((SECONDS + 150 * rounds))
 	sleep "$2"
 	while ! said "end of killing $1" && kill -0 "${pids[guest]:-0}" 2>/dev/null; do
+		if [ "$SECONDS" -ge "$until" ]; then
+			bad "$1: the guest does not come to an end of it"
+			post_mortem
+			end guest KILL
+			return
+		fi
 		device_kill "$1"
 		device "$1"
 		sleep "$2"
@@ -85,8 +92,9 @@ start_qemu()
 
 case_qemu()
 {
-	local name
+	local name rounds=${INTEROP_LONG:+8}
 
+	rounds=${rounds:-1}
 	truncate -s 64M "$scratch/disk.img"
 	chmod 666 "$scratch/disk.img"
 	make_tap
@@ -102,8 +110,16 @@ case_qemu()
 	kill_while net 2
 	ends guest 120
 	no_failures
-	reboots=$(($(tr -d '\r' <"$serial" | grep -caE '^guest: boot [0-9]+ done$') - 1)) || true
+	reboots=$(($(said_times 'boot [0-9]+ done') - 1))
 	is "reboots of one QEMU" "$reboots" 2
+	is "jobs of fio" "$(numbers 'boot [0-9]: fio' jobs)" $((17 + 2 * rounds))
+	is "errors of fio" "$(numbers 'boot [0-9]: fio' errors)" 0
+	is "wrong blocks and errors of hammer" \
+		"$(numbers hammer mismatches) $(numbers hammer errors) of $(said_times 'hammer operations .*')" "0 0 of $rounds"
+	is "bytes of files that came back" "$(numbers 'net transfer' bytes)" 16000004
+	if [ "$(numbers rng bad)" -gt 1 ] || [ "$(numbers rng good)" -lt 119 ]; then
+		bad "random blocks: $(numbers rng good) good, $(numbers rng bad) bad"
+	fi
 	echo "figure: interop: qemu blk fio jobs $(numbers 'boot [0-9]: fio' jobs), errors" \
 		"$(numbers 'boot [0-9]: fio' errors); hammer operations $(numbers hammer operations), mismatches" \
 		"$(numbers hammer mismatches); net MB $(($(numbers net bytes) / 1000000)), retransmits" \

@@ -92,6 +92,20 @@ said()
 	tr -d '\r' <"$serial" | grep -aqE "^guest: $1\$"
 }
 
+# said_times PATTERN: how many lines.
+said_times()
+{
+	tr -d '\r' <"$serial" | grep -caE "^guest: $1\$" || true
+}
+
+# Who does what, and said what.
+post_mortem()
+{
+	top -b -n 1 | head -n 15
+	tail -n 25 "$serial" | tr -d '\r'
+	tail -n 15 "$scratch"/*.log
+}
+
 # guest_comes_to PATTERN SECONDS: of the process `guest`.
 guest_comes_to()
 {
