@@ -15,7 +15,7 @@
 #include "config/config.h"
 #include "faultinj.h"
 #include "fdcount.h"
-#include "vm/fs.h"
+#include "vm/foreign.h"
 
 static struct vm_config config;
 static struct vmm_error err;
@@ -324,7 +324,7 @@ END_TEST
 
 START_TEST(config_file_systems_are_read)
 {
-	struct vm_fs_shape shape;
+	struct vm_foreign f;
 	uint32_t queues;
 
 	ck_assert_int_eq(read_text(FS("\"tag\":\"t\",\"socket\":\"/s\"},{\"tag\":\"" TAG_OF_36
@@ -336,19 +336,19 @@ START_TEST(config_file_systems_are_read)
 	ck_assert_str_eq(config.fs[0].tag, "t");
 	ck_assert_str_eq(config.fs[0].socket, "/s");
 
-	vm_fs_shape_of(&shape, &config.fs[0]);
-	ck_assert_uint_eq(shape.shape.device_id, 26);
-	ck_assert_uint_eq(shape.shape.queue_count, 2);
-	ck_assert_uint_eq(shape.shape.queue_sizes[1], 1024);
-	ck_assert_uint_eq(shape.shape.config_len, 40);
-	ck_assert_mem_eq(shape.space, "t\0\0\0", 4);
+	vm_foreign_fs(&f, &config.fs[0]);
+	ck_assert_uint_eq(f.shape.device_id, 26);
+	ck_assert_uint_eq(f.shape.queue_count, 2);
+	ck_assert_uint_eq(f.shape.queue_sizes[1], 1024);
+	ck_assert_uint_eq(f.shape.config_len, 40);
+	ck_assert_mem_eq(f.space, "t\0\0\0", 4);
 
-	vm_fs_shape_of(&shape, &config.fs[1]);
-	ck_assert_uint_eq(shape.shape.queue_count, 9);
-	ck_assert_uint_eq(shape.shape.queue_sizes[0], 4);
-	ck_assert_uint_eq(shape.shape.queue_sizes[8], 4);
-	ck_assert_mem_eq(shape.space, TAG_OF_36, 36);
-	memcpy(&queues, shape.space + 36, sizeof(queues));
+	vm_foreign_fs(&f, &config.fs[1]);
+	ck_assert_uint_eq(f.shape.queue_count, 9);
+	ck_assert_uint_eq(f.shape.queue_sizes[0], 4);
+	ck_assert_uint_eq(f.shape.queue_sizes[8], 4);
+	ck_assert_mem_eq(f.space, TAG_OF_36, 36);
+	memcpy(&queues, f.space + 36, sizeof(queues));
 	ck_assert_uint_eq(le32toh(queues), 8);
 
 	ck_assert_int_eq(vm_config_remove(&config, "_fs0"), 0);
@@ -377,26 +377,83 @@ START_TEST(config_file_systems_mistakes_are_named)
 }
 END_TEST
 
+#define DISK(members) "{" KERNEL ",\"disks\":[{" members "}]}"
+#define NET(members)  "{" KERNEL ",\"net\":[{" members "}]}"
+#define AT_SOCKET     "\"vhost_user\":true,\"vhost_socket\":\"/s\""
+
+START_TEST(config_devices_of_other_programs_are_read)
+{
+	struct vm_foreign f;
+	json_t *json;
+
+	ck_assert_int_eq(read_text("{" KERNEL ",\"disks\":[{" AT_SOCKET ",\"queue_size\":64}],"
+				   "\"net\":[{" AT_SOCKET ",\"mtu\":1400,"
+				   "\"mac\":\"0a:b3:ec:00:00:01\"}]}"),
+			 0);
+	vm_foreign_disk(&f, &config.disks[0]);
+	ck_assert_str_eq(f.socket, "/s");
+	ck_assert_uint_eq(f.shape.device_id, 2);
+	ck_assert_uint_eq(f.shape.queue_sizes[0], 64);
+	/* No several queues, as there is one. */
+	ck_assert_uint_eq(f.features & UINT64_C(1) << 12, 0);
+
+	vm_foreign_net(&f, &config.nets[0]);
+	ck_assert_uint_eq(f.shape.device_id, 1);
+	ck_assert_uint_eq(f.shape.queue_count, 2);
+	/* Address, link and MTU, for a back end that has no configuration; no control queue. */
+	ck_assert_mem_eq(f.space, "\x0a\xb3\xec\0\0\x01\x01\0\0\0\x78\x05", 12);
+	ck_assert_uint_eq(f.own_features, 0x28);
+	ck_assert_uint_eq(f.features & UINT64_C(1) << 17, 0);
+	/* It is the back end that would drop what the guest sends. */
+	ck_assert(!config.nets[0].drop_foreign_source);
+
+	json = vm_config_to_json(&config);
+	vm_config_finish(&config);
+	ck_assert_int_eq(vm_config_from_json(&config, json, &err), 0);
+	ck_assert_str_eq(config.disks[0].vhost_socket, "/s");
+	ck_assert(config.nets[0].vhost_user);
+	json_decref(json);
+	vm_config_finish(&config);
+}
+END_TEST
+
+START_TEST(config_devices_of_other_programs_mistakes_are_named)
+{
+	refused(DISK("\"vhost_user\":true"), -EINVAL, "vhost_socket is missing");
+	refused(DISK("\"vhost_socket\":\"/s\""), -EINVAL, "only with vhost_user");
+	refused(DISK(AT_SOCKET ",\"path\":\"/d\""), -EINVAL, "path: not with vhost_user");
+	refused(DISK(AT_SOCKET ",\"serial\":\"x\""), -EINVAL, "serial: not with vhost_user");
+	refused(DISK(AT_SOCKET ",\"readonly\":true"), -EINVAL, "readonly: not with vhost_user");
+	refused(DISK(AT_SOCKET ",\"restart\":\"always\""), -EINVAL, "restart: not with");
+	refused(NET("\"vhost_user\":true"), -EINVAL, "vhost_socket is missing");
+	refused(NET("\"vhost_socket\":\"/s\",\"tap\":\"t\""), -EINVAL, "tap: not with");
+	refused(NET(AT_SOCKET ",\"ip\":\"10.0.0.1\""), -EINVAL, "ip: not with vhost_user");
+	refused(NET(AT_SOCKET ",\"fds\":[3]"), -EINVAL, "fds: not with vhost_user");
+	refused(NET(AT_SOCKET ",\"drop_foreign_source\":true"), -EINVAL, "drop_foreign_source");
+	refused(NET(AT_SOCKET ",\"restart\":\"never\""), -EINVAL, "restart: not with");
+}
+END_TEST
+
 START_TEST(config_file_system_is_connected_to_by_path)
 {
 	char path[] = "/tmp/vmm-fs-XXXXXX";
 	struct sockaddr_un addr = {.sun_family = AF_UNIX};
-	const struct vm_fs fs = {.socket = path};
+	const struct vm_foreign f = {.socket = path};
 	int listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	unsigned before = fdcount();
 	int fd = mkstemp(path);
 
 	close(fd);
-	ck_assert_int_eq(vm_fs_connect(&fs, &err), -ECONNREFUSED);
+	ck_assert_int_eq(vm_foreign_connect(&f, &err), -ECONNREFUSED);
 	ck_assert_ptr_nonnull(strstr(err.message, path));
 	unlink(path);
-	ck_assert_int_eq(vm_fs_connect(&fs, &err), -ENOENT);
+	ck_assert_int_eq(vm_foreign_connect(&f, &err), -ENOENT);
 	ck_assert_uint_eq(fdcount(), before);
 
 	memcpy(addr.sun_path, path, sizeof(path));
 	ck_assert_int_eq(bind(listener, (const struct sockaddr *)&addr, sizeof(addr)), 0);
 	ck_assert_int_eq(listen(listener, 1), 0);
-	fd = vm_fs_connect(&fs, &err);
+	fd = vm_foreign_connect(&f, &err);
 	ck_assert_int_ge(fd, 0);
 	ck_assert((fcntl(fd, F_GETFD) & FD_CLOEXEC) != 0);
 	close(fd);
@@ -716,6 +773,8 @@ SUITE_MAIN("config", config_kernel_only_gets_defaults, config_spectrum_request_i
 	   config_bad_json_is_refused, config_too_many_devices_are_refused,
 	   config_automatic_ids_count_over_all_devices, config_removed_device_frees_its_id,
 	   config_file_systems_are_read, config_file_systems_mistakes_are_named,
+	   config_devices_of_other_programs_are_read,
+	   config_devices_of_other_programs_mistakes_are_named,
 	   config_file_system_is_connected_to_by_path,
 	   config_application_vm_may_not_spoof_by_default, config_to_json_reads_back_the_same,
 	   config_vm_names_are_checked, config_sizes_are_parsed,

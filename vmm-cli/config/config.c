@@ -2,7 +2,7 @@
 /*
  * The config's life, and the rules that hold however it was written down.
  */
-#include "config/config.h"
+#include "config/foreign.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -13,7 +13,6 @@
 
 #define MEMORY_DEFAULT  (UINT64_C(512) << 20)
 #define QUEUE_SIZE_DISK 128
-#define QUEUE_SIZE_FS   1024
 
 static void file_init(struct vm_file *file)
 {
@@ -43,6 +42,7 @@ void vm_disk_finish(struct vm_disk *disk)
 	free(disk->id);
 	free(disk->serial);
 	free(disk->restart);
+	free(disk->vhost_socket);
 	file_finish(&disk->file);
 	vm_disk_init(disk);
 }
@@ -64,26 +64,12 @@ void vm_net_finish(struct vm_net *net)
 	free(net->mask);
 	free(net->mac_text);
 	free(net->restart);
+	free(net->vhost_socket);
 	if (net->fd >= 0) {
 		close(net->fd);
 	}
 	vmm_tap_destroy(net->handle);
 	vm_net_init(net);
-}
-
-void vm_fs_init(struct vm_fs *fs)
-{
-	memset(fs, 0, sizeof(*fs));
-	fs->num_queues = 1;
-	fs->queue_size = QUEUE_SIZE_FS;
-}
-
-void vm_fs_finish(struct vm_fs *fs)
-{
-	free(fs->id);
-	free(fs->tag);
-	free(fs->socket);
-	vm_fs_init(fs);
 }
 
 void vm_config_init(struct vm_config *config)
@@ -175,8 +161,7 @@ static int id_check(const struct vm_config *config, const char *id, struct vmm_e
 	return 0;
 }
 
-/* Checks the id, or makes one up. */
-static int give_id(struct vm_config *config, char **id, const char *kind, struct vmm_error *err)
+int vm_config_give_id(struct vm_config *config, char **id, const char *kind, struct vmm_error *err)
 {
 	char buf[VM_ID_MAX + 1];
 
@@ -190,7 +175,7 @@ static int give_id(struct vm_config *config, char **id, const char *kind, struct
 	return *id ? 0 : vmm_error_set(err, -ENOMEM, "out of memory");
 }
 
-static int check_room(const struct vm_config *config, struct vmm_error *err)
+int vm_config_check_room(const struct vm_config *config, struct vmm_error *err)
 {
 	if (config->disk_count + config->net_count + config->fs_count >= VM_DEVICES_MAX) {
 		return vmm_error_set(err, -ENOSPC,
@@ -210,7 +195,7 @@ static int check_restart(const char *word, struct vmm_error *err)
 
 /* ---- disks ---- */
 
-static int check_queue_size(uint64_t size, struct vmm_error *err)
+int vm_config_check_queue_size(uint64_t size, struct vmm_error *err)
 {
 	if (size < 4 || size > 1024 || (size & (size - 1)) != 0) {
 		return vmm_error_set(err, -EINVAL, "queue_size: a power of two from 4 to 1024");
@@ -223,6 +208,13 @@ static int check_disk(const struct vm_config *config, const struct vm_disk *disk
 {
 	size_t i;
 
+	if (check_restart(disk->restart, err) < 0 ||
+	    vm_config_check_queue_size(disk->queue_size, err) < 0) {
+		return -EINVAL;
+	}
+	if (disk->vhost_user || disk->vhost_socket) {
+		return vm_disk_check_foreign(disk, err);
+	}
 	if (disk->file.fd < 0 && (!disk->file.path || !disk->file.path[0])) {
 		return vmm_error_set(err, -EINVAL, "path is missing");
 	}
@@ -241,10 +233,7 @@ static int check_disk(const struct vm_config *config, const struct vm_disk *disk
 					     disk->file.path, other->id);
 		}
 	}
-	if (check_restart(disk->restart, err) < 0) {
-		return -EINVAL;
-	}
-	return check_queue_size(disk->queue_size, err);
+	return 0;
 }
 
 int vm_config_add_disk(struct vm_config *config, struct vm_disk *disk, struct vmm_error *err)
@@ -253,14 +242,14 @@ int vm_config_add_disk(struct vm_config *config, struct vm_disk *disk, struct vm
 	struct vm_disk *grown;
 	int ret;
 
-	ret = check_room(config, err);
+	ret = vm_config_check_room(config, err);
 	if (ret == 0) {
 		ret = check_disk(config, disk, err);
 	}
 	if (ret < 0) {
 		return vmm_error_wrap(err, ret, "%.40s", name);
 	}
-	ret = give_id(config, &disk->id, "disk", err);
+	ret = vm_config_give_id(config, &disk->id, "disk", err);
 	if (ret < 0) {
 		return ret;
 	}
@@ -330,6 +319,9 @@ static int check_net_fields(const struct vm_net *net, struct vmm_error *err)
 	if (check_restart(net->restart, err) < 0) {
 		return -EINVAL;
 	}
+	if (net->vhost_user || net->vhost_socket) {
+		return vm_net_check_foreign(net, err);
+	}
 	if (!open && net->wants_fd) {
 		return vmm_error_set(
 			err, -EINVAL,
@@ -393,7 +385,7 @@ int vm_config_add_net(struct vm_config *config, struct vm_net *net, struct vmm_e
 	struct vm_net *grown;
 	int ret;
 
-	ret = check_room(config, err);
+	ret = vm_config_check_room(config, err);
 	if (ret == 0) {
 		ret = check_net(config, net, err);
 	}
@@ -403,7 +395,7 @@ int vm_config_add_net(struct vm_config *config, struct vm_net *net, struct vmm_e
 	if (ret < 0) {
 		return vmm_error_wrap(err, ret, "%.40s", name);
 	}
-	ret = give_id(config, &net->id, "net", err);
+	ret = vm_config_give_id(config, &net->id, "net", err);
 	if (ret < 0) {
 		return ret;
 	}
@@ -412,69 +404,11 @@ int vm_config_add_net(struct vm_config *config, struct vm_net *net, struct vmm_e
 		return vmm_error_set(err, -ENOMEM, "out of memory");
 	}
 	config->nets = grown;
-	if (!net->drop_foreign_source_given) {
+	if (!net->drop_foreign_source_given && !net->vhost_user) {
 		net->drop_foreign_source = is_client_mac(net->mac);
 	}
 	config->nets[config->net_count++] = *net;
 	vm_net_init(net);
-	return 0;
-}
-
-/* ---- file systems ---- */
-
-static int check_fs(const struct vm_config *config, const struct vm_fs *fs, struct vmm_error *err)
-{
-	size_t len = fs->tag ? strlen(fs->tag) : 0;
-
-	if (len == 0 || len > VM_FS_TAG_MAX) {
-		return vmm_error_set(err, -EINVAL, "tag: 1 to %d bytes are expected",
-				     VM_FS_TAG_MAX);
-	}
-	if (!fs->socket || !fs->socket[0]) {
-		return vmm_error_set(err, -EINVAL, "socket is missing");
-	}
-	/* sun_path */
-	if (strlen(fs->socket) > 107) {
-		return vmm_error_set(err, -EINVAL, "socket '%.40s...': longer than 107 bytes",
-				     fs->socket);
-	}
-	for (size_t i = 0; i < config->fs_count; i++) {
-		if (strcmp(fs->tag, config->fs[i].tag) == 0) {
-			return vmm_error_set(err, -EEXIST, "tag '%s' is used twice, by %s too",
-					     fs->tag, config->fs[i].id);
-		}
-		if (strcmp(fs->socket, config->fs[i].socket) == 0) {
-			return vmm_error_set(err, -EEXIST, "socket '%s' is used twice, by %s too",
-					     fs->socket, config->fs[i].id);
-		}
-	}
-	return check_queue_size(fs->queue_size, err);
-}
-
-int vm_config_add_fs(struct vm_config *config, struct vm_fs *fs, struct vmm_error *err)
-{
-	const char *name = fs->id ? fs->id : "fs";
-	struct vm_fs *grown;
-	int ret;
-
-	ret = check_room(config, err);
-	if (ret == 0) {
-		ret = check_fs(config, fs, err);
-	}
-	if (ret < 0) {
-		return vmm_error_wrap(err, ret, "%.40s", name);
-	}
-	ret = give_id(config, &fs->id, "fs", err);
-	if (ret < 0) {
-		return ret;
-	}
-	grown = realloc(config->fs, (config->fs_count + 1) * sizeof(*grown));
-	if (!grown) {
-		return vmm_error_set(err, -ENOMEM, "out of memory");
-	}
-	config->fs = grown;
-	config->fs[config->fs_count++] = *fs;
-	vm_fs_init(fs);
 	return 0;
 }
 

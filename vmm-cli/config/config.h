@@ -57,6 +57,9 @@ struct vm_disk {
 	bool sparse;
 	uint64_t queue_size;
 	char *restart; /* of its process: "always", "never", NULL: as the VMM was told */
+	/* Not a file: a program of others serves the disk at this socket. */
+	bool vhost_user;
+	char *vhost_socket;
 };
 
 struct vm_net {
@@ -80,6 +83,9 @@ struct vm_net {
 	bool drop_foreign_source;
 	bool drop_foreign_source_given;
 	char *restart; /* as of a disk */
+	/* Not a tap: as of a disk. */
+	bool vhost_user;
+	char *vhost_socket;
 };
 
 /* A directory that a program of others (virtiofsd) serves over vhost-user. */

@@ -30,7 +30,7 @@ static struct vm_device *add(struct vm_devices *d, const char *kind, const char 
 	memset(dev, 0, sizeof(*dev));
 	dev->owner = d;
 	dev->id = id;
-	dev->shape = vmm_dev_shape_find(kind);
+	dev->shape = vmm_dev_shape_find(kind); /* NULL: not one of the library's */
 	dev->index = (uint32_t)d->count++;
 	dev->fds[0] = -1;
 	dev->fds[1] = -1;
@@ -40,6 +40,52 @@ static struct vm_device *add(struct vm_devices *d, const char *kind, const char 
 static bool wants_restart(const char *word, bool unsaid)
 {
 	return word ? strcmp(word, "always") == 0 : unsaid;
+}
+
+/* One that a program of others serves, to be described; NULL: out of memory. */
+static struct vm_foreign *add_foreign(struct vm_devices *d, const char *kind, const char *id,
+				      struct vmm_error *err)
+{
+	struct vm_device *dev = add(d, kind, id);
+
+	dev->foreign = calloc(1, sizeof(*dev->foreign));
+	if (!dev->foreign) {
+		(void)vmm_error_set(err, -ENOMEM, "out of memory");
+		return NULL;
+	}
+	dev->shape = &dev->foreign->shape;
+	return dev->foreign;
+}
+
+static int open_foreign_disk(struct vm_devices *d, const struct vm_disk *disk,
+			     struct vmm_error *err)
+{
+	struct vm_foreign *f = add_foreign(d, "blk", disk->id, err);
+
+	if (f) {
+		vm_foreign_disk(f, disk);
+	}
+	return f ? 0 : -ENOMEM;
+}
+
+static int open_foreign_net(struct vm_devices *d, const struct vm_net *net, struct vmm_error *err)
+{
+	struct vm_foreign *f = add_foreign(d, "net", net->id, err);
+
+	if (f) {
+		vm_foreign_net(f, net);
+	}
+	return f ? 0 : -ENOMEM;
+}
+
+static int open_fs(struct vm_devices *d, const struct vm_fs *fs, struct vmm_error *err)
+{
+	struct vm_foreign *f = add_foreign(d, "fs", fs->id, err);
+
+	if (f) {
+		vm_foreign_fs(f, fs);
+	}
+	return f ? 0 : -ENOMEM;
 }
 
 static int open_disk(struct vm_devices *d, const struct vm_disk *disk, bool restart,
@@ -87,13 +133,6 @@ static void open_console(struct vm_devices *d, const struct vm_console_fds *cons
 	dev->fds[1] = console->inotify;
 }
 
-static void add_fs(struct vm_devices *d, const struct vm_fs *fs)
-{
-	struct vm_device *dev = add(d, "fs", fs->id);
-
-	dev->fs = fs;
-}
-
 /* The order is that on the bus: what every VM has comes first, so that it never moves. */
 int vm_devices_open(struct vm_devices *d, struct vm_config *config, bool restart,
 		    const struct vm_console_fds *console, struct vmm_error *err)
@@ -112,13 +151,15 @@ int vm_devices_open(struct vm_devices *d, struct vm_config *config, bool restart
 	}
 	ret = open_rng(d, "/dev/urandom", restart, err);
 	for (i = 0; ret == 0 && i < config->disk_count; i++) {
-		ret = open_disk(d, &config->disks[i], restart, err);
+		ret = config->disks[i].vhost_user ? open_foreign_disk(d, &config->disks[i], err)
+						  : open_disk(d, &config->disks[i], restart, err);
 	}
 	for (i = 0; ret == 0 && i < config->net_count; i++) {
-		ret = open_net(d, &config->nets[i], restart, err);
+		ret = config->nets[i].vhost_user ? open_foreign_net(d, &config->nets[i], err)
+						 : open_net(d, &config->nets[i], restart, err);
 	}
 	for (i = 0; ret == 0 && i < config->fs_count; i++) {
-		add_fs(d, &config->fs[i]);
+		ret = open_fs(d, &config->fs[i], err);
 	}
 	return ret < 0 ? vmm_error_wrap(err, ret, "%s", d->list[d->count - 1].id) : 0;
 }
@@ -285,7 +326,7 @@ void vm_server_end(struct vm_server *s)
 int vm_devices_start(struct vm_devices *d, struct vmm_error *err)
 {
 	for (size_t i = 0; i < d->count; i++) {
-		int ret = d->list[i].fs ? 0 : vm_device_start(&d->list[i], err);
+		int ret = d->list[i].foreign ? 0 : vm_device_start(&d->list[i], err);
 
 		if (ret < 0) {
 			return vmm_error_wrap(err, ret, "%s", d->list[i].id);
@@ -309,16 +350,17 @@ static int failed(struct vm_device *dev, int ret, struct vmm_error *err)
 	return vmm_error_wrap(err, ret, "%s", dev->id);
 }
 
-static void describe(struct wire_message *m, const struct vm_device *dev,
-		     const struct vmm_dev_shape *shape)
+static void describe(struct wire_message *m, const struct vm_device *dev)
 {
+	const struct vmm_dev_shape *shape = dev->shape;
+
 	vm_channel_begin(dev->owner->channel, m, WIRE_DEVICE);
 	m->u.device = (struct wire_device){
 		.index = dev->index,
 		.device_id = shape->device_id,
 		.queue_count = shape->queue_count,
 		.config_len = (uint32_t)shape->config_len,
-		.waits = !dev->fs,
+		.waits = !dev->foreign,
 	};
 	for (unsigned i = 0; i < shape->queue_count; i++) {
 		m->u.device.queue_sizes[i] =
@@ -332,26 +374,27 @@ static int hand_over(struct vm_device *dev, struct vmm_error *err)
 	struct wire_message m;
 	int ret;
 
-	describe(&m, dev, dev->shape);
+	describe(&m, dev);
 	ret = vm_channel_call(dev->owner->channel, &m, &dev->now->child.socket, CHANNEL_CALL_MS,
 			      err);
 	vm_device_handed_over(dev);
 	return ret < 0 ? failed(dev, ret, err) : 0;
 }
 
-static int hand_over_fs(struct vm_device *dev, struct vmm_error *err)
+static int hand_over_foreign(struct vm_device *dev, struct vmm_error *err)
 {
-	struct vm_fs_shape shape;
+	const struct vm_foreign *f = dev->foreign;
 	struct wire_message m;
-	int fd = vm_fs_connect(dev->fs, err);
+	int fd = vm_foreign_connect(f, err);
 	int ret;
 
 	if (fd < 0) {
 		return vmm_error_wrap(err, fd, "%s", dev->id);
 	}
-	vm_fs_shape_of(&shape, dev->fs);
-	describe(&m, dev, &shape.shape);
-	memcpy(m.u.device.space, shape.space, sizeof(shape.space));
+	describe(&m, dev);
+	m.u.device.features = f->features;
+	m.u.device.own_features = f->own_features;
+	memcpy(m.u.device.space, f->space, sizeof(f->space));
 	ret = vm_channel_call(dev->owner->channel, &m, &fd, CHANNEL_CALL_MS, err);
 	(void)close(fd);
 	return ret < 0 ? vmm_error_wrap(err, ret, "%s", dev->id) : 0;
@@ -362,7 +405,8 @@ int vm_devices_hand_over(struct vm_devices *d, struct vmm_error *err)
 	int ret = 0;
 
 	for (size_t i = 0; ret == 0 && i < d->count; i++) {
-		ret = d->list[i].fs ? hand_over_fs(&d->list[i], err) : hand_over(&d->list[i], err);
+		ret = d->list[i].foreign ? hand_over_foreign(&d->list[i], err)
+					 : hand_over(&d->list[i], err);
 	}
 	return ret;
 }
@@ -379,6 +423,7 @@ static void close_device(struct vm_device *dev, int timeout_ms)
 	vm_server_end(dev->now);
 	vmm_source_remove(dev->timer);
 	vmm_disk_destroy(dev->disk);
+	free(dev->foreign);
 	for (size_t i = 0; dev->owns_fds && i < 2; i++) {
 		if (dev->fds[i] >= 0) {
 			(void)close(dev->fds[i]);

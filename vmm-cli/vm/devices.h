@@ -12,7 +12,7 @@
 #include "vm/channel.h"
 #include "vm/child.h"
 #include "vm/counters.h"
-#include "vm/fs.h"
+#include "vm/foreign.h"
 
 struct vm_device;
 
@@ -48,7 +48,8 @@ struct vm_device {
 	uint16_t queue_size; /* 0: that of the shape */
 	const char *serial;
 	const struct vm_net *net;
-	const struct vm_fs *fs; /* served by a program of others, which is none of this VM's */
+	/* Served by a program of others, which is none of this VM's. Owned; NULL: it is not. */
+	struct vm_foreign *foreign;
 	bool read_only;
 	bool restart;
 

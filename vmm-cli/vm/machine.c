@@ -14,7 +14,7 @@
 #include <vmm/vhost_frontend.h>
 
 #include "vm/files.h"
-#include "vm/fs.h"
+#include "vm/foreign.h"
 
 struct build {
 	struct vmm_vm *vm;
@@ -108,6 +108,60 @@ static int add_rng(struct build *b)
 	return ret < 0 ? ret : add_virtio(b, VM_RNG_ID, dev);
 }
 
+/* One at a socket. When its back end goes the guest has to do without it. */
+static int add_foreign(struct build *b, const char *id, const struct vm_foreign *f)
+{
+	struct vmm_vhost_frontend_config config = {
+		.loop = vmm_vm_loop(b->vm),
+		.log = b->backends->log,
+		.name = id,
+		.device_id = f->shape.device_id,
+		.queue_count = f->shape.queue_count,
+		.queue_sizes = f->shape.queue_sizes,
+		.config_len = f->shape.config_len,
+		.config = f->space,
+		.features = f->features,
+		.own_features = f->own_features,
+	};
+	struct vmm_virtio_device *dev = NULL;
+	int ret;
+
+	config.fd = vm_foreign_connect(f, b->err);
+	if (config.fd < 0) {
+		return vmm_error_wrap(b->err, config.fd, "%s", id);
+	}
+	ret = vmm_vhost_frontend_create(&dev, &config, b->err);
+	if (ret < 0) {
+		(void)close(config.fd);
+		return ret;
+	}
+	return add_virtio(b, id, dev);
+}
+
+static int add_foreign_disk(struct build *b, const struct vm_disk *disk)
+{
+	struct vm_foreign f;
+
+	vm_foreign_disk(&f, disk);
+	return add_foreign(b, disk->id, &f);
+}
+
+static int add_foreign_net(struct build *b, const struct vm_net *net)
+{
+	struct vm_foreign f;
+
+	vm_foreign_net(&f, net);
+	return add_foreign(b, net->id, &f);
+}
+
+static int add_fs(struct build *b, const struct vm_fs *fs)
+{
+	struct vm_foreign f;
+
+	vm_foreign_fs(&f, fs);
+	return add_foreign(b, fs->id, &f);
+}
+
 static int add_disk(struct build *b, const struct vm_disk *disk)
 {
 	struct vmm_blk_config config = {
@@ -152,36 +206,6 @@ static int add_net(struct build *b, struct vm_net *net)
 	return add_virtio(b, net->id, dev);
 }
 
-static int add_fs(struct build *b, const struct vm_fs *fs)
-{
-	struct vm_fs_shape shape;
-	struct vmm_vhost_frontend_config config = {
-		.loop = vmm_vm_loop(b->vm),
-		.log = b->backends->log,
-		.name = fs->id,
-	};
-	struct vmm_virtio_device *dev = NULL;
-	int fd = vm_fs_connect(fs, b->err);
-	int ret;
-
-	if (fd < 0) {
-		return vmm_error_wrap(b->err, fd, "%s", fs->id);
-	}
-	vm_fs_shape_of(&shape, fs);
-	config.fd = fd;
-	config.device_id = shape.shape.device_id;
-	config.queue_count = shape.shape.queue_count;
-	config.queue_sizes = shape.shape.queue_sizes;
-	config.config_len = shape.shape.config_len;
-	config.config = shape.space;
-	ret = vmm_vhost_frontend_create(&dev, &config, b->err);
-	if (ret < 0) {
-		(void)close(fd);
-		return vmm_error_wrap(b->err, ret, "%s", fs->id);
-	}
-	return add_virtio(b, fs->id, dev);
-}
-
 /* The order is the order on the bus: what every VM has comes first, so that it never moves. */
 int vm_machine_build(struct vmm_vm *vm, struct vm_config *config,
 		     const struct vm_backends *backends, struct vmm_error *err)
@@ -200,10 +224,12 @@ int vm_machine_build(struct vmm_vm *vm, struct vm_config *config,
 		ret = add_rng(&b);
 	}
 	for (i = 0; ret == 0 && i < config->disk_count; i++) {
-		ret = add_disk(&b, &config->disks[i]);
+		ret = config->disks[i].vhost_user ? add_foreign_disk(&b, &config->disks[i])
+						  : add_disk(&b, &config->disks[i]);
 	}
 	for (i = 0; ret == 0 && i < config->net_count; i++) {
-		ret = add_net(&b, &config->nets[i]);
+		ret = config->nets[i].vhost_user ? add_foreign_net(&b, &config->nets[i])
+						 : add_net(&b, &config->nets[i]);
 	}
 	for (i = 0; ret == 0 && i < config->fs_count; i++) {
 		ret = add_fs(&b, &config->fs[i]);

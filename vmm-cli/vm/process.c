@@ -52,7 +52,6 @@ struct frontend {
 	uint32_t index;
 	uint32_t generation; /* of the connection */
 	char id[WIRE_ID_MAX];
-	uint16_t queue_sizes[WIRE_QUEUES_MAX];
 };
 
 struct vm_process {
@@ -281,9 +280,11 @@ static int connect_device(struct frontend *fe, const struct wire_device *device,
 		.name = fe->id,
 		.device_id = device->device_id,
 		.queue_count = device->queue_count,
-		.queue_sizes = fe->queue_sizes,
+		.queue_sizes = device->queue_sizes,
 		.config_len = device->config_len,
 		.config = device->space,
+		.features = device->features,
+		.own_features = device->own_features,
 		.waits = device->waits,
 		.on_lost = on_lost,
 		.ctx = fe,
@@ -316,7 +317,6 @@ static int add_device(struct vm_process *p, const struct wire_device *device, in
 	fe->process = p;
 	fe->index = device->index;
 	memcpy(fe->id, device->id, sizeof(fe->id));
-	memcpy(fe->queue_sizes, device->queue_sizes, sizeof(fe->queue_sizes));
 	ret = connect_device(fe, device, fd, err);
 	if (ret == 0) {
 		p->frontend_count++;

@@ -174,10 +174,10 @@ void vm_devices_lost(struct vm_devices *d, uint32_t index, uint32_t generation, 
 	struct vm_device *dev = index < d->count ? &d->list[index] : NULL;
 	int status;
 
-	if (dev && dev->fs && !dev->failed) {
+	if (dev && dev->foreign && !dev->failed) {
 		dev->failed = true;
 		vmm_log(d->nursery->log, VMM_LOG_WARN, "%s: the program at '%s' is gone (%s)",
-			dev->id, dev->fs->socket, strerror(-why));
+			dev->id, dev->foreign->socket, strerror(-why));
 		tell(dev, VM_DEVICE_FAILED);
 	}
 	/* The connection before, whose process was seen to end. */
@@ -224,7 +224,7 @@ int vm_device_replace(struct vm_device *dev, struct vmm_error *err)
 	struct vm_server *next;
 	int ret;
 
-	if (dev->fs) {
+	if (dev->foreign) {
 		return vmm_error_set(err, -ENOTSUP, "'%s' is served by a program of others",
 				     dev->id);
 	}

@@ -70,6 +70,8 @@ struct wire_device {
 	uint32_t config_len;
 	uint32_t waits; /* for another back end, when this one is lost */
 	uint32_t reserved;
+	uint64_t features; /* and own_features: as in struct vmm_vhost_frontend_config */
+	uint64_t own_features;
 	uint16_t queue_sizes[WIRE_QUEUES_MAX];
 	uint8_t space[WIRE_SPACE_MAX]; /* config_len bytes, for a back end that has none to tell */
 	char id[WIRE_ID_MAX];
