@@ -8,9 +8,9 @@
  * The device starts with all rings that are ready: with STATUS when the front end shows DRIVER_OK,
  * without it at the first kick of one of them. Front ends that have STATUS, show FEATURES_OK and no
  * more (QEMU's vhost-user-rng, -fs and others) are served as if they had none. A device knows one
- *set of rings only, so a ring that becomes ready later, or is no longer, makes it stop, and start
- *again with the others where they left off. Some devices want several rings at once and refuse to
- *start with fewer: then the rest is waited for.
+ * set of rings only, so a ring that becomes ready later, or is no longer, makes it stop, and start
+ * again with the others where they left off. Some devices want several rings at once and refuse to
+ * start with fewer: then the rest is waited for.
  */
 #include "backend_priv.h"
 
