@@ -11,7 +11,7 @@
  *	kill
  *
  * BPF has 32-bit words, so a check of 64 bits is two; and jumps of 8 bits, so a system call may
- *have as many rules as 255 instructions hold.
+ * have as many rules as 255 instructions hold.
  */
 #include <errno.h>
 #include <linux/filter.h>

@@ -2,15 +2,16 @@
 /*
  * Starting a process that is to be jailed. Three processes are at work:
  *
- *	the caller      forks the launcher, and reads from a pipe how it went
- *	the launcher    puts descriptors in place, becomes the new user, clones the new process into
- *its namespaces as a sibling of itself (CLONE_PARENT), says its id, and ends the new process maps
- *its one id, asks to die with the caller, and executes the program
+ *	the caller	forks the launcher, and reads from a pipe how it went
+ *	the launcher	puts descriptors in place, becomes the new user, clones the new process
+ *			into its namespaces as a sibling of itself (CLONE_PARENT), says its
+ *			id, and ends
+ *	the new process	maps its one id, asks to die with the caller, executes the program
  *
  * The launcher is there because the user namespace must belong to the new user, not to root, and
- *because the caller must not change itself. Between fork and exec only calls that are safe in a
- *copy of a process with threads are made. The pipe closes itself at exec: its end without a word of
- *failure is success.
+ * because the caller must not change itself. Between fork and exec only calls that are safe in a
+ * copy of a process with threads are made. The pipe closes itself at exec: its end without a word
+ * of failure is success.
  */
 #include <vmm/process.h>
 

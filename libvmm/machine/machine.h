@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The machine: what an architecture adds to KVM, buses and devices to make a computer. Memory
- *layout, interrupt controller, CPU state, kernel formats, firmware tables, power management.
+ * layout, interrupt controller, CPU state, kernel formats, firmware tables, power management.
  *Implemented once for each architecture in a folder that the build chooses; nothing above this
- *header knows which.
+ * header knows which.
  *
  *	create -> (guest memory is made) -> setup -> place/boot ... boot -> destroy
  *

@@ -11,8 +11,8 @@
  *	     +---------------------------------------------------+
  *
  * Whether the driver has started the device and whether there is a back end are two things: a
- *driver may start a device whose back end is being replaced, and is served when the new one is
- *there.
+ * driver may start a device whose back end is being replaced, and is served when the new one is
+ * there.
  */
 #include "vhost/frontend_priv.h"
 

@@ -10,7 +10,7 @@
  *	         then used_idx
  *
  * So a record whose used_idx differs from the ring's was left between the last three steps: its
- *last batch has been given to the driver and only looks as if it were in flight.
+ * last batch has been given to the driver and only looks as if it were in flight.
  */
 #include "ring.h"
 

@@ -17,7 +17,7 @@
  * Works by the linker's --wrap, so it sees calls made by our own objects (library, devices and the
  * test itself), not those inside libc, and counts only those of the calling thread between
  * faultinj_next and faultinj_stop. Which functions can fail is listed in faultinj.c; close never
- *does.
+ * does.
  */
 #ifndef TESTS_FAULTINJ_H
 #define TESTS_FAULTINJ_H

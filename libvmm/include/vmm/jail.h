@@ -13,7 +13,7 @@
  * capabilities, no_new_privs, Landlock, resource limits, and then the system call filter. Where the
  * kernel or its configuration refuses one, the rest is done and struct vmm_jail_level says what is
  * missing; only what every kernel grants (limits, no_new_privs, the filter) is an error when
- *refused.
+ * refused.
  *
  * What a program can do wrong: enter is for a process with one thread. Opening by path, connecting,
  * executing and signalling others fail from there on; the table of calls is in

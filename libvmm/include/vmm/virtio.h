@@ -3,15 +3,15 @@
  * How to write a virtio device. A device is written once: it embeds struct vmm_virtio_device first
  * in its own struct, fills the constant part in its create function, and implements struct
  * vmm_virtio_ops. Who carries it (virtio-pci in this process, a process of its own, a unit test) is
- *none of its business: see <vmm/carrier.h>.
+ * none of its business: see <vmm/carrier.h>.
  *
  *	            FEATURES_OK ... DRIVER_OK                 status 0
  *	created  ----------------------------->  active  ----------------->  created
  *	         carrier: activate(dev, active)           carrier: reset(dev)
  *
  * The carrier owns everything about registers: feature negotiation, status, queue configuration,
- *index and range checks, the bytes of the configuration space and their generation, interrupts. The
- *device gets resources at activate and has given every one of them back when reset returns.
+ * index and range checks, the bytes of the configuration space and their generation, interrupts.
+ * The device gets resources at activate and has given every one of them back when reset returns.
  *
  * All ops run on the device's loop thread.
  */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A virtual machine: the composition root. It knows no concrete device: the caller adds those it
- *wants; nothing is implicit.
+ * wants; nothing is implicit.
  *
  *	          set_kernel, add_*        start             pause
  *	 create -> CONFIGURING ----------> RUNNING <------------------> PAUSED
@@ -11,11 +11,11 @@
  *	                                   STOPPED <----------------------+
  *
  * A stopped VM is destroyed; to run again, build another (the caller keeps what should live on:
- *taps, ptys, disks). A guest's reset does not stop it: the VM reboots in place with the same
- *devices.
+ * taps, ptys, disks). A guest's reset does not stop it: the VM reboots in place with the same
+ * devices.
  *
  * Threads: all functions are called on one thread, the one that dispatches the VM's loop, unless a
- *function says otherwise. Each vCPU has a thread of its own, named "vcpuN".
+ * function says otherwise. Each vCPU has a thread of its own, named "vcpuN".
  */
 #ifndef VMM_VM_H
 #define VMM_VM_H

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A device in a process and a jail of its own, by one call: starts vmm-device over a socket pair
- *and makes the virtio device that stands for it, to be added to a VM like any other. A program
- *chooses for each device whether it is made here (<vmm/dev/blk.h>, ...) or there.
+ * and makes the virtio device that stands for it, to be added to a VM like any other. A program
+ * chooses for each device whether it is made here (<vmm/dev/blk.h>, ...) or there.
  *
  *	vmm_dev_spawn(&dev, &process, &config, &err);
  *	vmm_vm_add_virtio(vm, "disk", dev, &err);
