@@ -8,6 +8,39 @@
 #define LINE_MAX_BYTES 512
 #define NS_PER_SECOND  UINT64_C(1000000000)
 
+static const char *level_name(enum vmm_log_level level)
+{
+	switch (level) {
+	case VMM_LOG_ERROR:
+		return "error: ";
+	case VMM_LOG_WARN:
+		return "warning: ";
+	case VMM_LOG_DEBUG:
+		return "debug: ";
+	case VMM_LOG_INFO:
+		break;
+	}
+	return "";
+}
+
+size_t vmm_log_line(char *line, size_t size, const char *prefix, enum vmm_log_level level,
+		    const char *message)
+{
+	int n = snprintf(line, size, "%s%s%s", prefix, level_name(level), message);
+	size_t len = n < 0 ? 0 : (size_t)n;
+
+	if (len > size - 2) {
+		len = size - 2;
+	}
+	for (size_t i = 0; i < len; i++) {
+		if ((unsigned char)line[i] < ' ' || line[i] == 0x7f) {
+			line[i] = '?';
+		}
+	}
+	line[len] = '\n';
+	return len + 1;
+}
+
 static bool wanted(const struct vmm_log *log, enum vmm_log_level level)
 {
 	return log && log->sink && level <= log->level;

@@ -114,7 +114,27 @@ START_TEST(log_guest_flood_gives_one_line)
 }
 END_TEST
 
+START_TEST(log_lines_are_cut_and_steer_no_terminal)
+{
+	char line[32];
+	size_t len = vmm_log_line(line, sizeof(line), "p: ", VMM_LOG_WARN, "a\x1b[2J\nb\x7f");
+
+	ck_assert_uint_eq(len, 21);
+	ck_assert_mem_eq(line, "p: warning: a?[2J?b?\n", 21);
+	/* The longest that fits, and one that does not. */
+	len = vmm_log_line(line, 8, "", VMM_LOG_INFO, "123456");
+	ck_assert_uint_eq(len, 7);
+	ck_assert_mem_eq(line, "123456\n", 7);
+	line[8] = 'x';
+	len = vmm_log_line(line, 8, "", VMM_LOG_INFO, "123456789");
+	ck_assert_uint_eq(len, 7);
+	ck_assert_mem_eq(line, "123456\n", 7);
+	ck_assert_int_eq(line[8], 'x');
+	ck_assert_uint_eq(vmm_log_line(line, 2, "", VMM_LOG_ERROR, ""), 1);
+}
+END_TEST
+
 SUITE_MAIN("base", error_set_fills_and_returns_code, error_set_null_returns_code,
 	   error_set_long_message_is_cut, error_wrap_puts_context_in_front,
 	   error_wrap_without_message_names_the_errno, error_guest_codes, log_level_filters,
-	   log_guest_flood_gives_one_line)
+	   log_guest_flood_gives_one_line, log_lines_are_cut_and_steer_no_terminal)

@@ -14,7 +14,6 @@
  */
 #include <errno.h>
 #include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -73,22 +72,11 @@ struct vm_process {
 
 static void sink(void *user, enum vmm_log_level level, const char *message)
 {
-	static const char *const prefixes[] = {
-		[VMM_LOG_ERROR] = "error: ",
-		[VMM_LOG_WARN] = "warning: ",
-		[VMM_LOG_INFO] = "",
-		[VMM_LOG_DEBUG] = "debug: ",
-	};
 	char line[VMM_ERROR_MESSAGE_MAX + 64];
-	int len = snprintf(line, sizeof(line), "%s%s\n", prefixes[level], message);
 
 	(void)user;
-	if (len >= (int)sizeof(line)) {
-		len = (int)sizeof(line) - 1;
-		line[len - 1] = '\n';
-	}
 	/* A reader that is slow or gone costs the line. */
-	(void)!write(STDERR_FILENO, line, (size_t)len);
+	(void)!write(STDERR_FILENO, line, vmm_log_line(line, sizeof(line), "", level, message));
 }
 
 /* ---- the end ---- */

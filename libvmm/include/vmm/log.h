@@ -6,6 +6,7 @@
 #ifndef VMM_LOG_H
 #define VMM_LOG_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #include <vmm/error.h>
@@ -30,6 +31,15 @@ struct vmm_log {
 	void (*sink)(void *user, enum vmm_log_level level, const char *message);
 	void *user;
 };
+
+/*
+ * For sinks: makes "PREFIXwarning: MESSAGE" and a newline out of what they get, at most size bytes
+ * (of 2 or more) without a NUL, cut if need be. Returns its length. Control characters become '?',
+ * as messages quote names and paths, none of which may steer a terminal. To be written by one
+ * write(2), so that lines of several threads stay whole. Any thread.
+ */
+size_t vmm_log_line(char *line, size_t size, const char *prefix, enum vmm_log_level level,
+		    const char *message);
 
 /* Formats and hands over one line. log may be NULL. Any thread. */
 void vmm_log(const struct vmm_log *log, enum vmm_log_level level, const char *fmt, ...)
