@@ -6,12 +6,15 @@
 # passed on by hand where a function may run in $(...), which drops `set -e`.
 #
 #   vmm_root    top of the source tree
+#   vmm_arch    this machine's architecture
 #   vmm_cache   downloads and whatever is built from them, keyed by content, so
 #               that throwing it away costs time and nothing else
 
 # shellcheck disable=SC2034
 vmm_root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd -P)
 vmm_cache=${LIBVMM_CACHE:-${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/libvmm}
+# This machine's architecture, as the kernel calls it: x86_64 or aarch64.
+vmm_arch=$(uname -m)
 
 # say TEXT: one line of progress on stderr, with the seconds since the start.
 say()
@@ -121,17 +124,99 @@ _apt_update()
 	return 1
 }
 
-# _apt_ready: makes sure that there are package lists at all.
-_apt_ready()
+# _has_lists DIR: whether it holds package lists.
+_has_lists()
 {
 	local list
 
-	for list in /var/lib/apt/lists/*_Packages*; do
+	for list in "$1"/*_Packages*; do
 		if [ -e "$list" ]; then
 			return 0
 		fi
 	done
-	_apt_update
+	return 1
+}
+
+# _apt_ready: makes sure that there are package lists at all.
+_apt_ready()
+{
+	_has_lists /var/lib/apt/lists || _apt_update
+}
+
+# deb_arch ARCH: Debian's name of an architecture.
+deb_arch()
+{
+	case $1 in
+	x86_64) echo amd64 ;;
+	aarch64) echo arm64 ;;
+	*)
+		printf 'no Debian architecture is known for %s\n' "$1" >&2
+		return 1
+		;;
+	esac
+}
+
+# apt_of DEBARCH PROGRAM ARGS...: runs apt-get or apt-cache for packages of an architecture. Another one
+# than this machine's has package lists of its own, in the cache: root is not needed, and this machine's
+# package manager hears nothing of it.
+apt_of()
+{
+	local arch=$1
+
+	shift
+	if [ "$arch" = "$(dpkg --print-architecture)" ]; then
+		"$@"
+	else
+		APT_CONFIG=$vmm_cache/apt/$arch/apt.conf "$@"
+	fi
+}
+
+# _lists_ready DEBARCH: makes sure that there are lists of that architecture; foreign ones of the last day
+# if possible.
+_lists_ready()
+{
+	if [ "$1" = "$(dpkg --print-architecture)" ]; then
+		_cache_lock apt _apt_ready || true
+	else
+		_cache_lock "apt-$1" _foreign_lists "$1"
+	fi
+}
+
+_foreign_lists()
+{
+	local arch=$1 dir=$vmm_cache/apt/$1
+
+	mkdir -p "$dir"/{state/lists/partial,cache/archives/partial}
+	: >"$dir/status"
+	cat >"$dir/apt.conf" <<-END
+		#clear APT::Architectures;
+		APT::Architecture "$arch";
+		APT::Architectures { "$arch"; };
+		APT::Sandbox::User "$(id -un)";
+		Acquire::Languages "none";
+		Dir::State "$dir/state";
+		Dir::State::status "$dir/status";
+		Dir::Cache "$dir/cache";
+	END
+	if [ -n "$(find "$dir/updated" -mtime -1 2>/dev/null)" ]; then
+		return
+	fi
+	say "reading the package lists of $arch"
+	if apt_of "$arch" apt-get -qq -o Acquire::Retries=3 update >"$dir/log" 2>&1; then
+		: >"$dir/updated"
+	elif ! _has_lists "$dir/state/lists"; then
+		tail -n 20 "$dir/log" >&2
+		return 1
+	fi
+}
+
+# _arch_of PACKAGE[:DEBARCH]: the architecture it is of, this machine's if none is named.
+_arch_of()
+{
+	case $1 in
+	*:*) printf '%s\n' "${1##*:}" ;;
+	*) dpkg --print-architecture ;;
+	esac
 }
 
 _installed()
@@ -177,19 +262,21 @@ need_packages()
 # _deb_name PACKAGE: the file name apt-get would download PACKAGE to.
 _deb_name()
 {
-	apt-get --print-uris -qq download "$1" 2>/dev/null | awk '{ print $2; exit }'
+	apt_of "$(_arch_of "$1")" apt-get --print-uris -qq download "${1%%:*}" 2>/dev/null |
+		awk '{ print $2; exit }'
 }
 
 _deb_download()
 {
-	local package=$1 tmp rc=0
+	local package=$1 arch tmp rc=0
 
+	arch=$(_arch_of "$package")
 	tmp=$(mktemp -d "$vmm_cache/deb/.new.XXXXXX")
 	(
 		cd "$tmp"
 		# The user _apt may not enter here; what comes is checked by its hash anyway.
-		apt-get -qq -o APT::Sandbox::User="$(id -un)" -o Acquire::Retries=3 \
-			download "$package" >log 2>&1
+		apt_of "$arch" apt-get -qq -o APT::Sandbox::User="$(id -un)" -o Acquire::Retries=3 \
+			download "${package%%:*}" >log 2>&1
 		mv -- *.deb ..
 	) || rc=$?
 	if [ "$rc" -ne 0 ]; then
@@ -199,29 +286,42 @@ _deb_download()
 	return "$rc"
 }
 
+# _lists_again DEBARCH: the lists are older than the archive.
+_lists_again()
+{
+	if [ "$1" = "$(dpkg --print-architecture)" ]; then
+		_cache_lock apt _apt_update
+	else
+		rm -f "$vmm_cache/apt/$1/updated"
+		_lists_ready "$1"
+	fi
+}
+
 # _deb_fetch PACKAGE: makes sure $vmm_cache/deb holds the file of the version
 # apt would install, or, without package lists or network, the newest one there.
 _deb_fetch()
 {
-	local package=$1 name
+	local package=$1 arch name
 
+	arch=$(_arch_of "$package")
 	mkdir -p "$vmm_cache/deb"
+	_lists_ready "$arch" || return 1
 	name=$(_deb_name "$package")
 	if [ -z "$name" ]; then
-		_apt_update || true
+		_lists_again "$arch" || true
 		name=$(_deb_name "$package")
 	fi
 	if [ -n "$name" ] && [ ! -e "$vmm_cache/deb/$name" ]; then
 		say "downloading $name"
 		if ! _deb_download "$package"; then
-			_apt_update || true
+			_lists_again "$arch" || true
 			name=$(_deb_name "$package")
 			_deb_download "$package" || true
 		fi
 	fi
 	if [ -z "$name" ] || [ ! -e "$vmm_cache/deb/$name" ]; then
-		name=$(cd "$vmm_cache/deb" && find . -name "${package%%:*}_*.deb" -printf '%f\n' |
-			sort -V | tail -n 1)
+		name=$(cd "$vmm_cache/deb" && find . \( -name "${package%%:*}_*_$arch.deb" -o \
+			-name "${package%%:*}_*_all.deb" \) -printf '%f\n' | sort -V | tail -n 1)
 		if [ -z "$name" ]; then
 			printf 'package %s: cannot be downloaded\n' "$package" >&2
 			return 1
@@ -231,7 +331,7 @@ _deb_fetch()
 	printf '%s\n' "$name" >"$vmm_cache/deb/.last.$package"
 }
 
-# deb_file PACKAGE: prints the path of PACKAGE's .deb, downloaded if need be.
+# deb_file PACKAGE[:DEBARCH]: prints the path of PACKAGE's .deb, downloaded if need be.
 # Neither root nor an installation is needed.
 deb_file()
 {
@@ -239,7 +339,7 @@ deb_file()
 	printf '%s/%s\n' "$vmm_cache/deb" "$(cat "$vmm_cache/deb/.last.$1")"
 }
 
-# deb_unpack DIR PACKAGE...: unpacks packages into DIR without installing them.
+# deb_unpack DIR PACKAGE[:DEBARCH]...: unpacks packages into DIR without installing them.
 deb_unpack()
 {
 	local dir=$1 package file
@@ -252,17 +352,24 @@ deb_unpack()
 	done
 }
 
+# _kernel_arch FLAVOUR: the architecture that "cloud-amd64" or "arm64-16k" is of.
+_kernel_arch()
+{
+	case $1 in
+	*arm64*) echo arm64 ;;
+	*) echo amd64 ;;
+	esac
+}
+
 # _kernel_package FLAVOUR: the newest 6.12 image of that flavour that apt knows,
 # else what the flavour's own meta package depends on. Unsigned is preferred:
 # the same kernel, and no boot loader here checks signatures.
 _kernel_package()
 {
-	local flavour=$1 arch='' names name
+	local flavour=$1 arch names name
 
-	if [ "${flavour##*-}" != "$(dpkg --print-architecture)" ]; then
-		arch=:${flavour##*-}
-	fi
-	names=$(apt-cache pkgnames linux-image-6.12.)
+	arch=$(_kernel_arch "$flavour")
+	names=$(apt_of "$arch" apt-cache pkgnames linux-image-6.12.)
 	name=$(grep -E "^linux-image-6\.12\.[0-9]+\+deb[0-9]+-$flavour-unsigned\$" <<<"$names" |
 		sort -V | tail -n 1) || true
 	if [ -z "$name" ]; then
@@ -270,11 +377,11 @@ _kernel_package()
 			sort -V | tail -n 1) || true
 	fi
 	if [ -z "$name" ]; then
-		name=$(apt-cache depends "linux-image-$flavour" 2>/dev/null |
+		name=$(apt_of "$arch" apt-cache depends "linux-image-$flavour" 2>/dev/null |
 			awk '$1 == "Depends:" && $2 ~ /^linux-image-/ { print $2; exit }') || true
 	fi
 	if [ -n "$name" ]; then
-		printf '%s%s\n' "$name" "$arch"
+		printf '%s:%s\n' "$name" "$arch"
 	fi
 }
 
@@ -306,19 +413,20 @@ _kernel_build()
 
 # kernel_dir FLAVOUR: prints a directory that holds `vmlinuz`, `config` and
 # `lib/modules/VERSION` (with its depmod files) of Debian's stock kernel, such as
-# flavour "amd64" or "cloud-amd64". Nothing is installed but kmod.
+# flavour "amd64", "cloud-amd64" or "arm64". Nothing is installed but kmod.
 kernel_dir()
 {
-	local flavour=$1 package file out asked
+	local flavour=$1 arch package file out asked
 
 	need_packages kmod xz-utils zstd >&2 || return 1
-	_cache_lock apt _apt_ready >&2 || true
+	arch=$(_kernel_arch "$flavour")
+	_lists_ready "$arch" >&2 || true
 	package=$(_kernel_package "$flavour")
 	# Lists from before 6.12 came, or without the security archive it is in, know
 	# an older kernel at best. Where there is none, once a day is often enough to ask.
-	asked=$vmm_cache/lock/asked-$(date +%F)
+	asked=$vmm_cache/lock/asked-$arch-$(date +%F)
 	if [[ $package != linux-image-6.12.* ]] && [ ! -e "$asked" ]; then
-		_cache_lock apt _apt_update >&2 || true
+		_lists_again "$arch" >&2 || true
 		package=$(_kernel_package "$flavour")
 		: >"$asked"
 	fi
