@@ -167,8 +167,15 @@ apt_of()
 	if [ "$arch" = "$(dpkg --print-architecture)" ]; then
 		"$@"
 	else
-		APT_CONFIG=$vmm_cache/apt/$arch/apt.conf "$@"
+		private_apt "$arch" "$@"
 	fi
+}
+
+# private_apt DEBARCH PROGRAM ARGS...: the same for any architecture, this machine's too: with lists in the
+# cache, and as if nothing were installed. private_lists has to come first.
+private_apt()
+{
+	APT_CONFIG=$vmm_cache/apt/$1/apt.conf "${@:2}"
 }
 
 # _lists_ready DEBARCH: makes sure that there are lists of that architecture; foreign ones of the last day
@@ -178,11 +185,17 @@ _lists_ready()
 	if [ "$1" = "$(dpkg --print-architecture)" ]; then
 		_cache_lock apt _apt_ready || true
 	else
-		_cache_lock "apt-$1" _foreign_lists "$1"
+		private_lists "$1"
 	fi
 }
 
-_foreign_lists()
+# private_lists DEBARCH: makes sure that there are lists for private_apt, of the last day if possible.
+private_lists()
+{
+	_cache_lock "apt-$1" _private_lists "$1"
+}
+
+_private_lists()
 {
 	local arch=$1 dir=$vmm_cache/apt/$1
 
@@ -202,7 +215,7 @@ _foreign_lists()
 		return
 	fi
 	say "reading the package lists of $arch"
-	if apt_of "$arch" apt-get -qq -o Acquire::Retries=3 update >"$dir/log" 2>&1; then
+	if private_apt "$arch" apt-get -qq -o Acquire::Retries=3 update >"$dir/log" 2>&1; then
 		: >"$dir/updated"
 	elif ! _has_lists "$dir/state/lists"; then
 		tail -n 20 "$dir/log" >&2
