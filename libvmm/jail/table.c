@@ -16,9 +16,11 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 
+#include "arch.h"
 #include "internal.h"
 #include "sanitized.h"
 
@@ -57,16 +59,10 @@
 	CHECKED(mmap, CLEAR(2, PROT_EXEC)), CHECKED(mprotect, CLEAR(2, PROT_EXEC))
 
 #if defined(__GLIBC__)
-#if defined(SYS_epoll_wait)
-#define GLIBC_WAIT ANY(epoll_wait), ANY(poll),
-#else
-#define GLIBC_WAIT ANY(ppoll),
-#endif
-#define GLIBC_RULES                                                                             \
-	GLIBC_WAIT                                                                              \
-	ANY(newfstatat), ANY(tgkill), ANY(getpid), ANY(gettid), ANY(rt_sigprocmask), ANY(exit), \
-		FUTEX(FUTEX_WAIT_PRIVATE), FUTEX(FUTEX_WAKE_PRIVATE),                           \
-		FUTEX(FUTEX_WAIT_BITSET_PRIVATE),                                               \
+#define GLIBC_RULES                                                                    \
+	JAIL_GLIBC_WAIT_RULES, ANY(newfstatat), ANY(tgkill), ANY(getpid), ANY(gettid), \
+		ANY(rt_sigprocmask), ANY(exit), FUTEX(FUTEX_WAIT_PRIVATE),             \
+		FUTEX(FUTEX_WAKE_PRIVATE), FUTEX(FUTEX_WAIT_BITSET_PRIVATE),           \
 		FUTEX(FUTEX_WAIT_BITSET_PRIVATE | FUTEX_CLOCK_REALTIME)
 #else
 #define GLIBC_RULES
@@ -152,14 +148,7 @@ static const struct vmm_jail_rule vm[] = {
 	/* A guest's reset: memory reads as zero, the kernel is read again, vCPUs start over. */
 	ANY(pread64), ANY(fstat), FALLOCATE(FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE),
 	IOCTL(KVM_IRQFD), IOCTL(KVM_IOEVENTFD), IOCTL(KVM_SET_GSI_ROUTING), IOCTL(BLKGETSIZE64),
-	IOCTL(KVM_SET_REGS), IOCTL(KVM_SET_SREGS), IOCTL(KVM_SET_MP_STATE),
-	IOCTL(KVM_SET_VCPU_EVENTS),
-#if defined(SYS_arch_prctl)
-	/* The state of a PC that a reset puts back. */
-	IOCTL(KVM_SET_MSRS), IOCTL(KVM_SET_LAPIC), IOCTL(KVM_SET_XCRS), IOCTL(KVM_SET_XSAVE),
-	IOCTL(KVM_SET_DEBUGREGS), IOCTL(KVM_SET_IRQCHIP), IOCTL(KVM_KVMCLOCK_CTRL),
-#endif
-	SANITIZER_RULES};
+	JAIL_MACHINE_RULES, SANITIZER_RULES};
 
 static const struct vmm_jail_rule rng[] = {DEVICE_RULES, SANITIZER_RULES};
 static const struct vmm_jail_rule console[] = {CONSOLE_RULES, SANITIZER_RULES};
