@@ -1,3 +1,21 @@
+# vmm_link_packaged(TARGET LIBRARY...): links both kinds of a library with packaged ones. A static build takes their archives.
+function(vmm_link_packaged target)
+	foreach(library ${ARGN})
+		string(TOUPPER ${library}_LIBRARY path)
+		if(VMM_MUSL)
+			find_library(${path} lib${library}.a REQUIRED)
+		else()
+			find_library(${path} ${library} REQUIRED)
+		endif()
+		foreach(kind ${target} ${target}-shared)
+			if(TARGET ${kind})
+				target_link_libraries(${kind} PUBLIC
+					$<BUILD_INTERFACE:${${path}}> $<INSTALL_INTERFACE:${library}>)
+			endif()
+		endforeach()
+	endforeach()
+endfunction()
+
 # vmm_library(TARGET OUTPUT OBJECTS_TARGET DESCRIPTION [LINK_TARGET]): a static and a shared library of one set of objects,
 # installed and exported with their headers and a pkg-config file.
 function(vmm_library target output objects description)
@@ -47,6 +65,11 @@ function(vmm_library target output objects description)
 	set(VMM_PC_NAME ${output})
 	set(VMM_PC_DESCRIPTION "${description}")
 	set(VMM_PC_REQUIRES "${link}")
+	set(VMM_PC_PRIVATE "")
+	if(NOT link)
+		list(TRANSFORM VMM_MACHINE_LIBRARIES PREPEND " -l" OUTPUT_VARIABLE VMM_PC_PRIVATE)
+		list(JOIN VMM_PC_PRIVATE "" VMM_PC_PRIVATE)
+	endif()
 	configure_file(${CMAKE_SOURCE_DIR}/libvmm/cmake/vmm.pc.in ${CMAKE_CURRENT_BINARY_DIR}/${output}.pc @ONLY)
 	install(FILES ${CMAKE_CURRENT_BINARY_DIR}/${output}.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
 endfunction()

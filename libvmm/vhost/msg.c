@@ -403,10 +403,10 @@ static ssize_t send_some(int fd, const struct vhost_msg *msg, size_t from)
 		memset(&control, 0, sizeof(control));
 		control.align.cmsg_level = SOL_SOCKET;
 		control.align.cmsg_type = SCM_RIGHTS;
-		control.align.cmsg_len = CMSG_LEN(len);
+		control.align.cmsg_len = (socklen_t)CMSG_LEN(len);
 		memcpy(CMSG_DATA(&control.align), msg->fds, len);
 		m.msg_control = control.bytes;
-		m.msg_controllen = CMSG_SPACE(len);
+		m.msg_controllen = (socklen_t)CMSG_SPACE(len);
 	}
 	do {
 		sent = sendmsg(fd, &m, MSG_DONTWAIT | MSG_NOSIGNAL);

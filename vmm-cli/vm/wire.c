@@ -195,11 +195,11 @@ static void put_fds(struct msghdr *msg, union control *control, const int *fds, 
 	}
 	memset(control, 0, sizeof(*control));
 	msg->msg_control = control->bytes;
-	msg->msg_controllen = CMSG_SPACE(count * sizeof(int));
+	msg->msg_controllen = (socklen_t)CMSG_SPACE(count * sizeof(int));
 	cmsg = CMSG_FIRSTHDR(msg);
 	cmsg->cmsg_level = SOL_SOCKET;
 	cmsg->cmsg_type = SCM_RIGHTS;
-	cmsg->cmsg_len = CMSG_LEN(count * sizeof(int));
+	cmsg->cmsg_len = (socklen_t)CMSG_LEN(count * sizeof(int));
 	memcpy(CMSG_DATA(cmsg), fds, count * sizeof(int));
 }
 

@@ -78,7 +78,7 @@ static int create_device(struct vmm_kvm *kvm, uint32_t type, int *fd)
 	return 0;
 }
 
-static int attribute(int fd, unsigned long request, uint32_t group, uint64_t attr, void *value)
+static int set(int fd, uint32_t group, uint64_t attr, void *value)
 {
 	struct kvm_device_attr a = {
 		.group = group,
@@ -86,12 +86,18 @@ static int attribute(int fd, unsigned long request, uint32_t group, uint64_t att
 		.addr = (uint64_t)(uintptr_t)value,
 	};
 
-	return ioctl(fd, request, &a) == 0 ? 0 : -errno;
+	return ioctl(fd, KVM_SET_DEVICE_ATTR, &a) == 0 ? 0 : -errno;
 }
 
-static int set(int fd, uint32_t group, uint64_t attr, void *value)
+static bool get_interface(int fd, uint64_t attr, uint64_t *value)
 {
-	return attribute(fd, KVM_SET_DEVICE_ATTR, group, attr, value);
+	struct kvm_device_attr a = {
+		.group = KVM_DEV_ARM_VGIC_GRP_CPU_SYSREGS,
+		.attr = attr,
+		.addr = (uint64_t)(uintptr_t)value,
+	};
+
+	return ioctl(fd, KVM_GET_DEVICE_ATTR, &a) == 0;
 }
 
 static int set_address(int fd, uint64_t type, uint64_t address)
@@ -130,9 +136,8 @@ static int set_up_its(struct arm_gic *gic)
 static void remember_interface(const struct arm_gic *gic, struct cpu *cpu)
 {
 	for (size_t i = 0; i < INTERFACE; i++) {
-		cpu->has[i] = attribute(gic->gic_fd, KVM_GET_DEVICE_ATTR,
-					KVM_DEV_ARM_VGIC_GRP_CPU_SYSREGS,
-					cpu->affinity | interface[i], &cpu->interface[i]) == 0;
+		cpu->has[i] = get_interface(gic->gic_fd, cpu->affinity | interface[i],
+					    &cpu->interface[i]);
 	}
 }
 
