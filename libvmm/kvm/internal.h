@@ -29,6 +29,7 @@ struct route {
 	enum route_kind kind;
 	uint32_t data;    /* MSI data, or the pin */
 	uint64_t address; /* MSI address, or the interrupt controller */
+	uint32_t requester;
 };
 
 struct vmm_kvm {
@@ -59,6 +60,7 @@ struct vmm_kvm {
 	struct kvm_irq_routing *table; /* room for all of them, as the kernel wants them */
 	uint64_t msi_base;
 	uint64_t msi_size;
+	bool msi_by_requester; /* a message says who sent it */
 };
 
 /* vcpu.c */

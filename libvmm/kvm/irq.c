@@ -43,8 +43,10 @@ int vmm_kvm_routes_init(struct vmm_kvm *kvm, long limit)
 }
 
 /* False for a gsi that goes nowhere. */
-static bool fill_entry(struct kvm_irq_routing_entry *e, unsigned gsi, const struct route *r)
+static bool fill_entry(const struct vmm_kvm *kvm, struct kvm_irq_routing_entry *e, unsigned gsi)
 {
+	const struct route *r = &kvm->routes[gsi];
+
 	memset(e, 0, sizeof(*e));
 	e->gsi = gsi;
 	if (r->kind == ROUTE_PIN) {
@@ -56,6 +58,10 @@ static bool fill_entry(struct kvm_irq_routing_entry *e, unsigned gsi, const stru
 		e->u.msi.address_lo = (uint32_t)r->address;
 		e->u.msi.address_hi = (uint32_t)(r->address >> 32);
 		e->u.msi.data = r->data;
+		if (kvm->msi_by_requester) {
+			e->flags = KVM_MSI_VALID_DEVID;
+			e->u.msi.devid = r->requester;
+		}
 	} else {
 		return false;
 	}
@@ -67,7 +73,7 @@ static int commit(struct vmm_kvm *kvm)
 {
 	kvm->table->nr = 0;
 	for (unsigned gsi = 0; gsi < kvm->route_count; gsi++) {
-		if (fill_entry(&kvm->table->entries[kvm->table->nr], gsi, &kvm->routes[gsi])) {
+		if (fill_entry(kvm, &kvm->table->entries[kvm->table->nr], gsi)) {
 			kvm->table->nr++;
 		}
 	}
@@ -97,6 +103,7 @@ void vmm_kvm_set_msi_window(struct vmm_kvm *kvm, uint64_t base, uint64_t size)
 {
 	kvm->msi_base = base;
 	kvm->msi_size = size;
+	kvm->msi_by_requester = ioctl(kvm->fd, KVM_CHECK_EXTENSION, KVM_CAP_MSI_DEVID) > 0;
 }
 
 int vmm_kvm_msi_alloc(struct vmm_kvm *kvm, unsigned *gsi)
@@ -126,7 +133,8 @@ static bool is_msi(const struct vmm_kvm *kvm, unsigned gsi)
 static int set_route(struct vmm_kvm *kvm, unsigned gsi, struct route next)
 {
 	struct route *r = &kvm->routes[gsi];
-	bool same = r->kind == next.kind && r->address == next.address && r->data == next.data;
+	bool same = r->kind == next.kind && r->address == next.address && r->data == next.data &&
+		    r->requester == next.requester;
 	bool visible = r->kind == ROUTE_MSI || next.kind == ROUTE_MSI;
 
 	*r = next;
@@ -142,10 +150,15 @@ void vmm_kvm_msi_free(struct vmm_kvm *kvm, unsigned gsi)
 	(void)pthread_mutex_unlock(&kvm->route_lock);
 }
 
-int vmm_kvm_msi_route(struct vmm_kvm *kvm, unsigned gsi, uint64_t address, uint32_t data)
+int vmm_kvm_msi_route(struct vmm_kvm *kvm, unsigned gsi, const struct vmm_pci_msi *msi)
 {
-	struct route next = {.kind = ROUTE_MSI, .address = address, .data = data};
-	bool inside = address >= kvm->msi_base && address - kvm->msi_base < kvm->msi_size;
+	struct route next = {
+		.kind = ROUTE_MSI,
+		.address = msi->address,
+		.data = msi->data,
+		.requester = msi->requester,
+	};
+	bool inside = msi->address >= kvm->msi_base && msi->address - kvm->msi_base < kvm->msi_size;
 	int ret = -EINVAL;
 
 	(void)pthread_mutex_lock(&kvm->route_lock);

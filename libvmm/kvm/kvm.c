@@ -75,12 +75,12 @@ int vmm_kvm_check(int kvm_fd, struct vmm_error *err)
 }
 
 /* KVM_CREATE_VM can be interrupted by a signal that is none of its business. */
-static int create_vm_fd(int kvm_fd)
+static int create_vm_fd(int kvm_fd, unsigned type)
 {
 	int fd;
 
 	do {
-		fd = ioctl(kvm_fd, KVM_CREATE_VM, 0);
+		fd = ioctl(kvm_fd, KVM_CREATE_VM, (unsigned long)type);
 	} while (fd < 0 && errno == EINTR);
 	return fd < 0 ? -errno : fd;
 }
@@ -110,7 +110,7 @@ int vmm_kvm_create(struct vmm_kvm **out, const struct vmm_kvm_config *config, st
 	(void)pthread_cond_init(&kvm->gate_opened, NULL);
 	(void)pthread_mutex_init(&kvm->route_lock, NULL);
 
-	kvm->fd = create_vm_fd(config->kvm_fd);
+	kvm->fd = create_vm_fd(config->kvm_fd, config->vm_type);
 	if (kvm->fd < 0) {
 		ret = vmm_error_wrap(err, kvm->fd, "KVM: cannot create a virtual machine");
 		goto error;

@@ -21,6 +21,8 @@
 #include <vmm/loop.h>
 #include <vmm/mem.h>
 
+#include "pci/pci.h"
+
 struct vmm_kvm;
 
 /* ---- the host ---- */
@@ -64,6 +66,7 @@ struct vmm_kvm_config {
 	const struct vmm_log *log; /* borrowed, may be NULL */
 	struct vmm_bus *mmio;      /* borrowed */
 	struct vmm_bus *pio;       /* borrowed; NULL where there are no ports */
+	unsigned vm_type;          /* for KVM_CREATE_VM: vmm_machine_vm_type */
 	int kick_signal;           /* an empty handler is installed for it */
 	/* On a vCPU thread, which does not enter the guest again before the gate has let it. */
 	void (*event)(void *ctx, const struct vmm_kvm_event *event);
@@ -99,7 +102,10 @@ int vmm_kvm_set_memory(struct vmm_kvm *kvm, const struct vmm_mem *mem, struct vm
 int vmm_kvm_route_pin(struct vmm_kvm *kvm, unsigned gsi, unsigned irqchip, unsigned pin);
 int vmm_kvm_route_commit(struct vmm_kvm *kvm);
 
-/* Addresses that raise interrupts when a device writes there; none before. Configuration time. */
+/*
+ * Addresses that raise interrupts when a device writes there; none before. Configuration time, when
+ * the machine's interrupt controller stands.
+ */
 void vmm_kvm_set_msi_window(struct vmm_kvm *kvm, uint64_t base, uint64_t size);
 
 /*
@@ -109,7 +115,7 @@ void vmm_kvm_set_msi_window(struct vmm_kvm *kvm, uint64_t base, uint64_t size);
  */
 int vmm_kvm_msi_alloc(struct vmm_kvm *kvm, unsigned *gsi);
 void vmm_kvm_msi_free(struct vmm_kvm *kvm, unsigned gsi);
-int vmm_kvm_msi_route(struct vmm_kvm *kvm, unsigned gsi, uint64_t address, uint32_t data);
+int vmm_kvm_msi_route(struct vmm_kvm *kvm, unsigned gsi, const struct vmm_pci_msi *msi);
 
 /* Connects or disconnects an eventfd (borrowed) and a gsi. -EINVAL, errno of KVM_IRQFD. */
 int vmm_kvm_irqfd(struct vmm_kvm *kvm, unsigned gsi, int eventfd, bool connect);

@@ -186,6 +186,9 @@ static bool handle_exit(struct vcpu *v)
 	case KVM_EXIT_INTERNAL_ERROR:
 		report(v, VMM_KVM_CRASH, 0, "an instruction that KVM cannot emulate");
 		return false;
+	case KVM_EXIT_ARM_NISV:
+		report(v, VMM_KVM_CRASH, 0, "an access to a device that KVM cannot decode");
+		return false;
 	default:
 		report(v, VMM_KVM_CRASH, 0, "an exit of a kind that the library does not know");
 		return false;

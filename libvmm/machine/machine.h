@@ -2,7 +2,7 @@
 /*
  * The machine: what an architecture adds to KVM, buses and devices to make a computer. Memory
  * layout, interrupt controller, CPU state, kernel formats, firmware tables, power management.
- *Implemented once for each architecture in a folder that the build chooses; nothing above this
+ * Implemented once for each architecture in a folder that the build chooses; nothing above this
  * header knows which.
  *
  *	create -> (guest memory is made) -> setup -> place/boot ... boot -> destroy
@@ -52,6 +52,10 @@ void vmm_machine_destroy(struct vmm_machine *machine);
 
 /* Fills regions (VMM_MEM_REGIONS_MAX entries) with where RAM is and returns their number. */
 size_t vmm_machine_ram(const struct vmm_machine *machine, struct vmm_mem_region *regions);
+/* For KVM_CREATE_VM. */
+unsigned vmm_machine_vm_type(const struct vmm_machine *machine);
+/* Whether this architecture has a space of ports beside memory. */
+bool vmm_machine_has_ports(void);
 /* Fills the address fields of config: ECAM and the windows. */
 void vmm_machine_pci(const struct vmm_machine *machine, struct vmm_pci_host_config *config);
 
@@ -59,7 +63,7 @@ struct vmm_machine_parts {
 	struct vmm_kvm *kvm; /* its memory slots are set */
 	struct vmm_mem *mem;
 	struct vmm_bus *mmio;
-	struct vmm_bus *pio;
+	struct vmm_bus *pio; /* NULL where there are no ports */
 };
 
 /*
@@ -68,6 +72,10 @@ struct vmm_machine_parts {
  */
 int vmm_machine_setup(struct vmm_machine *machine, const struct vmm_machine_parts *parts,
 		      struct vmm_error *err);
+
+/* The serial port there is a place for, and what Linux calls it. */
+extern const enum vmm_platform_type vmm_machine_uart;
+extern const char vmm_machine_tty[];
 
 /* Where a platform device of a type goes. */
 struct vmm_machine_place {

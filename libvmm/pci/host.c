@@ -8,6 +8,7 @@
  * dropped before a function's registers are accessed, since that may wait for the loop's thread.
  */
 #include "pci/function.h"
+#include "pci/msix.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -348,6 +349,9 @@ void vmm_pci_host_add(struct vmm_pci_host *host, struct vmm_pci_function *fn)
 	/* No firmware runs in the guest that could turn decoding on. */
 	vmm_pci_function_set16(fn, VMM_PCI_REG_COMMAND, VMM_PCI_COMMAND_MEMORY);
 	memcpy(fn->power_on, fn->config, sizeof(fn->power_on));
+	if (fn->msix) {
+		vmm_pci_msix_set_requester(fn->msix, fn->slot << 3);
+	}
 	host->slots[fn->slot] = fn;
 	lock(host);
 	vmm_pci_config_reset(fn);

@@ -31,6 +31,7 @@ struct vmm_pci_msix {
 	const struct vmm_log *log;
 	struct vmm_log_limit limit;
 	unsigned count;
+	uint32_t requester;
 	bool enabled; /* atomic: the raising side reads it without the lock */
 	pthread_mutex_t lock;
 	bool masked;
@@ -100,6 +101,11 @@ unsigned vmm_pci_msix_count(const struct vmm_pci_msix *m)
 	return m->count;
 }
 
+void vmm_pci_msix_set_requester(struct vmm_pci_msix *m, uint32_t requester)
+{
+	m->requester = requester;
+}
+
 /*
  * Makes sure that v has an interrupt of the hypervisor's and that it goes where the table says. The
  * number is taken when first needed, since drivers leave most vectors of a device unused, and the
@@ -108,6 +114,11 @@ unsigned vmm_pci_msix_count(const struct vmm_pci_msix *m)
 static int route(struct vmm_pci_msix *m, struct vector *v)
 {
 	const struct vmm_pci_platform *p = m->platform;
+	const struct vmm_pci_msi msi = {
+		.address = v->address,
+		.data = v->data,
+		.requester = m->requester,
+	};
 	int ret;
 
 	if (!v->has_gsi) {
@@ -120,7 +131,7 @@ static int route(struct vmm_pci_msix *m, struct vector *v)
 	if (v->routed && v->routed_address == v->address && v->routed_data == v->data) {
 		return 0;
 	}
-	ret = p->ops->msi_route(p->ctx, v->gsi, v->address, v->data);
+	ret = p->ops->msi_route(p->ctx, v->gsi, &msi);
 	v->routed = ret == 0;
 	v->routed_address = v->address;
 	v->routed_data = v->data;

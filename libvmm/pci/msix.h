@@ -26,6 +26,8 @@ int vmm_pci_msix_create(struct vmm_pci_msix **out, unsigned count,
 /* NULL is a no-op. Nobody may raise any more. */
 void vmm_pci_msix_destroy(struct vmm_pci_msix *m);
 unsigned vmm_pci_msix_count(const struct vmm_pci_msix *m);
+/* Who sends the messages: see struct vmm_pci_msi. Configuration time. */
+void vmm_pci_msix_set_requester(struct vmm_pci_msix *m, uint32_t requester);
 
 /* ---- the driver's side; any thread ---- */
 

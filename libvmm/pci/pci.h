@@ -24,6 +24,15 @@
 #define VMM_PCI_ECAM_SIZE   (UINT64_C(1) << 20) /* one bus */
 #define VMM_PCI_CONFIG_SIZE 4096u
 
+/* A message-signalled interrupt: a write of data to address. */
+struct vmm_pci_msi {
+	uint64_t address;
+	uint32_t data;
+	/* Requester ID: bus 15:8, device 7:3, function 2:0. Some interrupt controllers (GICv3 ITS)
+	 * look it up. */
+	uint32_t requester;
+};
+
 /*
  * What a hypervisor does for PCI. All calls may come from any thread. gsi numbers are handed out by
  * msi_alloc and mean nothing here.
@@ -34,9 +43,10 @@ struct vmm_pci_platform_ops {
 	void (*msi_free)(void *ctx, unsigned gsi);
 	/*
 	 * Where the interrupt goes: the address and data of an MSI-X table entry as the guest wrote
-	 * it. -EINVAL for an address that is no interrupt controller's: checked there.
+	 * it, and who sends it. -EINVAL for an address that is no interrupt controller's: checked
+	 * there.
 	 */
-	int (*msi_route)(void *ctx, unsigned gsi, uint64_t address, uint32_t data);
+	int (*msi_route)(void *ctx, unsigned gsi, const struct vmm_pci_msi *msi);
 	/* Connects / disconnects an eventfd: while connected each write to it raises gsi, also one
 	 * made before. */
 	int (*irqfd)(void *ctx, unsigned gsi, int eventfd, bool connect);

@@ -147,6 +147,16 @@ int vmm_vm_virtio_bdf(struct vmm_vm *vm, const char *id, char *buf, size_t len)
 	return 0;
 }
 
+enum vmm_platform_type vmm_uart_type(void)
+{
+	return vmm_machine_uart;
+}
+
+const char *vmm_uart_tty(void)
+{
+	return vmm_machine_tty;
+}
+
 static int connect_platform(struct vmm_vm *vm, struct platform *p, struct vmm_platform_device *dev,
 			    struct vmm_error *err)
 {

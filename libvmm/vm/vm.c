@@ -38,9 +38,9 @@ static void msi_free(void *ctx, unsigned gsi)
 	vmm_kvm_msi_free(ctx, gsi);
 }
 
-static int msi_route(void *ctx, unsigned gsi, uint64_t address, uint32_t data)
+static int msi_route(void *ctx, unsigned gsi, const struct vmm_pci_msi *msi)
 {
-	return vmm_kvm_msi_route(ctx, gsi, address, data);
+	return vmm_kvm_msi_route(ctx, gsi, msi);
 }
 
 static int irqfd(void *ctx, unsigned gsi, int eventfd, bool connect)
@@ -119,7 +119,7 @@ static int create_buses(struct vmm_vm *vm, struct vmm_error *err)
 {
 	int ret = vmm_bus_create(&vm->mmio);
 
-	if (ret == 0) {
+	if (ret == 0 && vmm_machine_has_ports()) {
 		ret = vmm_bus_create(&vm->pio);
 	}
 	return ret < 0 ? vmm_error_wrap(err, ret, "bus") : 0;
@@ -150,7 +150,7 @@ static int create_parts(struct vmm_vm *vm, int kvm_fd, struct vmm_error *err)
 		.event = vmm_vm_on_machine_event,
 		.ctx = vm,
 	};
-	const struct vmm_kvm_config kvm = {
+	struct vmm_kvm_config kvm = {
 		.kvm_fd = kvm_fd,
 		.loop = vm->loop,
 		.log = vm->config.log,
@@ -165,6 +165,7 @@ static int create_parts(struct vmm_vm *vm, int kvm_fd, struct vmm_error *err)
 	int ret = vmm_machine_create(&vm->machine, &machine, err);
 
 	if (ret == 0) {
+		kvm.vm_type = vmm_machine_vm_type(vm->machine);
 		ret = vmm_kvm_create(&vm->kvm, &kvm, err);
 	}
 	/* Memory first: after the interrupt controller a slot costs a grace period. */

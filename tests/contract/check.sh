@@ -113,7 +113,7 @@ check_layers()
 platform_device()
 {
 	case $1 in
-	devices/serial.c | devices/include/vmm/dev/serial.h) echo '^vmm/vm\.h$' ;;
+	devices/serial/* | devices/include/vmm/dev/serial.h) echo '^vmm/vm\.h$' ;;
 	*) echo '^$' ;;
 	esac
 }

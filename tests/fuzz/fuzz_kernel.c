@@ -53,7 +53,7 @@ static void check(const struct x86_plan *plan, size_t size)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct file file = {.data = data, .size = size};
-	struct x86_image image = {.read = read_file, .ctx = &file, .size = size};
+	struct vmm_image image = {.read = read_file, .ctx = &file, .size = size};
 	struct vmm_mem_region region = {.gpa = 0, .size = MEMORY};
 	struct x86_layout layout = {.low_ram = MEMORY};
 	struct x86_boot_params params = {.layout = &layout, .cmdline = CMDLINE_GPA};

@@ -12,6 +12,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <vmm/vm.h>
+
 #include "config/config.h"
 #include "faultinj.h"
 #include "fdcount.h"
@@ -667,10 +669,13 @@ END_TEST
 
 START_TEST(config_directory_kernel_only_gets_defaults)
 {
+	char cmdline[64];
+
 	make_dir();
 	put("vmlinuz", "");
 	ck_assert_int_eq(read_dir(), 0);
-	ck_assert_str_eq(config.payload.cmdline, "console=ttyS0 root=PARTLABEL=root");
+	(void)snprintf(cmdline, sizeof(cmdline), "console=%s root=PARTLABEL=root", vmm_uart_tty());
+	ck_assert_str_eq(config.payload.cmdline, cmdline);
 	ck_assert_uint_eq(config.memory.size, 1u << 30);
 	ck_assert_ptr_null(config.net_provider);
 	ck_assert_ptr_null(config.payload.initramfs.path);

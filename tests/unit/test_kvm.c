@@ -45,6 +45,13 @@ static int create(void)
 	return vmm_kvm_create(&kvm, &config, &err);
 }
 
+static int route(struct vmm_kvm *of, unsigned gsi, uint64_t address, uint32_t data)
+{
+	const struct vmm_pci_msi msi = {.address = address, .data = data};
+
+	return vmm_kvm_msi_route(of, gsi, &msi);
+}
+
 static void setup(void)
 {
 	kvm_fd = vmm_kvm_open(&err);
@@ -100,10 +107,10 @@ START_TEST(kvm_msi_address_outside_the_window_is_refused)
 
 	ck_assert_int_eq(vmm_kvm_msi_alloc(kvm, &gsi), 0);
 	for (unsigned i = 0; i < sizeof(hostile) / sizeof(hostile[0]); i++) {
-		ck_assert_int_eq(vmm_kvm_msi_route(kvm, gsi, hostile[i], 0x40), -EINVAL);
+		ck_assert_int_eq(route(kvm, gsi, hostile[i], 0x40), -EINVAL);
 	}
-	ck_assert_int_eq(vmm_kvm_msi_route(kvm, gsi, 0xfee00000, 0x40), 0);
-	ck_assert_int_eq(vmm_kvm_msi_route(kvm, gsi, 0xfeefffff, UINT32_MAX), 0);
+	ck_assert_int_eq(route(kvm, gsi, 0xfee00000, 0x40), 0);
+	ck_assert_int_eq(route(kvm, gsi, 0xfeefffff, UINT32_MAX), 0);
 	vmm_kvm_msi_free(kvm, gsi);
 }
 END_TEST
@@ -114,13 +121,13 @@ START_TEST(kvm_msi_gsi_that_is_not_allocated_is_refused)
 
 	ck_assert_int_eq(vmm_kvm_msi_alloc(kvm, &gsi), 0);
 	ck_assert_uint_ge(gsi, VMM_KVM_GSI_LINES);
-	ck_assert_int_eq(vmm_kvm_msi_route(kvm, gsi + 1, 0xfee00000, 0x40), -EINVAL);
-	ck_assert_int_eq(vmm_kvm_msi_route(kvm, 0, 0xfee00000, 0x40), -EINVAL);
-	ck_assert_int_eq(vmm_kvm_msi_route(kvm, VMM_KVM_GSI_LINES - 1, 0xfee00000, 0x40), -EINVAL);
-	ck_assert_int_eq(vmm_kvm_msi_route(kvm, 4096, 0xfee00000, 0x40), -EINVAL);
-	ck_assert_int_eq(vmm_kvm_msi_route(kvm, UINT32_MAX, 0xfee00000, 0x40), -EINVAL);
+	ck_assert_int_eq(route(kvm, gsi + 1, 0xfee00000, 0x40), -EINVAL);
+	ck_assert_int_eq(route(kvm, 0, 0xfee00000, 0x40), -EINVAL);
+	ck_assert_int_eq(route(kvm, VMM_KVM_GSI_LINES - 1, 0xfee00000, 0x40), -EINVAL);
+	ck_assert_int_eq(route(kvm, 4096, 0xfee00000, 0x40), -EINVAL);
+	ck_assert_int_eq(route(kvm, UINT32_MAX, 0xfee00000, 0x40), -EINVAL);
 	vmm_kvm_msi_free(kvm, gsi);
-	ck_assert_int_eq(vmm_kvm_msi_route(kvm, gsi, 0xfee00000, 0x40), -EINVAL);
+	ck_assert_int_eq(route(kvm, gsi, 0xfee00000, 0x40), -EINVAL);
 	vmm_kvm_msi_free(kvm, gsi);
 	vmm_kvm_msi_free(kvm, UINT32_MAX);
 	vmm_kvm_msi_free(kvm, 3);
@@ -213,13 +220,13 @@ START_TEST(kvm_msi_reaches_the_processor_only_while_routed)
 	wire_pin(0, 0);
 	ck_assert_int_eq(vmm_kvm_msi_alloc(kvm, &gsi), 0);
 	ck_assert_int_eq(vmm_kvm_irqfd(kvm, gsi, fd, true), 0);
-	ck_assert_int_eq(vmm_kvm_msi_route(kvm, gsi, 0xfee00000, 0x61), 0);
+	ck_assert_int_eq(route(kvm, gsi, 0xfee00000, 0x61), 0);
 	/* A hostile address takes the route away. */
-	ck_assert_int_eq(vmm_kvm_msi_route(kvm, gsi, 0, 0x61), -EINVAL);
+	ck_assert_int_eq(route(kvm, gsi, 0, 0x61), -EINVAL);
 	ck_assert_int_eq(write(fd, &one, sizeof(one)), sizeof(one));
 	(void)usleep(20000);
 	ck_assert(!vector_waits(0x61));
-	ck_assert_int_eq(vmm_kvm_msi_route(kvm, gsi, 0xfee00000, 0x62), 0);
+	ck_assert_int_eq(route(kvm, gsi, 0xfee00000, 0x62), 0);
 	ck_assert_int_eq(write(fd, &one, sizeof(one)), sizeof(one));
 	for (int i = 0; i < 2000 && !vector_waits(0x62); i++) {
 		(void)usleep(1000);

@@ -186,10 +186,10 @@ START_TEST(image_of_no_file_is_refused)
 	int fds[2];
 
 	ck_assert_int_eq(pipe(fds), 0);
-	ck_assert_int_eq(vmm_x86_image_fd(&image, &fds[0], &err), -EINVAL);
+	ck_assert_int_eq(vmm_image_fd(&image, &fds[0], &err), -EINVAL);
 	(void)close(fds[0]);
 	(void)close(fds[1]);
-	ck_assert_int_eq(vmm_x86_image_fd(&image, &fds[0], &err), -EBADF);
+	ck_assert_int_eq(vmm_image_fd(&image, &fds[0], &err), -EBADF);
 }
 END_TEST
 
@@ -202,7 +202,7 @@ START_TEST(image_that_shrinks_is_an_io_error)
 	ck_assert_ptr_nonnull(f);
 	fd = fileno(f);
 	ck_assert_int_eq(ftruncate(fd, 100), 0);
-	ck_assert_int_eq(vmm_x86_image_fd(&image, &fd, &err), 0);
+	ck_assert_int_eq(vmm_image_fd(&image, &fd, &err), 0);
 	ck_assert_uint_eq(image.size, 100);
 	ck_assert_int_eq(image.read(image.ctx, 99, &byte, 1), 0);
 	ck_assert_int_eq(ftruncate(fd, 50), 0);

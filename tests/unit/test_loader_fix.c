@@ -9,7 +9,7 @@
 #include "machine/x86_64/layout.h"
 
 struct file file;
-struct x86_image image;
+struct vmm_image image;
 struct x86_plan plan;
 struct x86_layout layout;
 struct vmm_error err;
@@ -31,7 +31,7 @@ void open_file(size_t size)
 {
 	file = (struct file){.bytes = calloc(1, size ? size : 1), .size = size};
 	ck_assert_ptr_nonnull(file.bytes);
-	image = (struct x86_image){.read = read_file, .ctx = &file, .size = size};
+	image = (struct vmm_image){.read = read_file, .ctx = &file, .size = size};
 	memset(&err, 0, sizeof(err));
 }
 

@@ -19,7 +19,7 @@ struct file {
 };
 
 extern struct file file;
-extern struct x86_image image; /* of file */
+extern struct vmm_image image; /* of file */
 extern struct x86_plan plan;
 extern struct x86_layout layout;
 extern struct vmm_error err;

@@ -47,7 +47,7 @@ static void fix_free(void *ctx, unsigned gsi)
 	fix->gsis[gsi].allocated = false;
 }
 
-static int fix_route(void *ctx, unsigned gsi, uint64_t address, uint32_t data)
+static int fix_route(void *ctx, unsigned gsi, const struct vmm_pci_msi *msi)
 {
 	struct pcifix *fix = ctx;
 	struct fix_gsi *g = &fix->gsis[gsi];
@@ -56,12 +56,13 @@ static int fix_route(void *ctx, unsigned gsi, uint64_t address, uint32_t data)
 	if (!g->allocated) {
 		fix->misuse++;
 	}
-	if ((address & ~UINT64_C(0xfffff)) != 0xfee00000) {
+	if ((msi->address & ~UINT64_C(0xfffff)) != 0xfee00000) {
 		return -EINVAL;
 	}
 	g->routed = true;
-	g->address = address;
-	g->data = data;
+	g->address = msi->address;
+	g->data = msi->data;
+	g->requester = msi->requester;
 	return 0;
 }
 

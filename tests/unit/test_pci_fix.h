@@ -29,6 +29,7 @@ struct fix_gsi {
 	bool routed;
 	uint64_t address;
 	uint32_t data;
+	uint32_t requester;
 	int eventfd; /* -1: not connected */
 	unsigned delivered;
 };

@@ -195,6 +195,8 @@ START_TEST(msix_interrupts_are_taken_lazily_and_routed_on_change)
 	ck_assert_uint_eq(fix.pci.routes, 2);
 	ck_assert_uint_eq(fix.pci.gsis[0].address, MSI_ADDRESS + 0x1000);
 	ck_assert_uint_eq(fix.pci.gsis[0].data, 0x52);
+	/* Bus 0, slot 1, function 0. */
+	ck_assert_uint_eq(fix.pci.gsis[0].requester, 1u << 3);
 	/* While unmasked, in one access of 8 bytes with the mask. */
 	pcifix_write(&fix.pci, fix.table + 16 + 8, 8, 0x53);
 	ck_assert_uint_eq(fix.pci.gsis[0].data, 0x53);

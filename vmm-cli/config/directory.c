@@ -14,8 +14,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <vmm/vm.h>
+
 #define MEMORY_DEFAULT  (UINT64_C(1) << 30)
-#define CMDLINE_DEFAULT "console=ttyS0 root=PARTLABEL=root"
+#define CMDLINE_DEFAULT "console=%s root=PARTLABEL=root"
 #define CMDLINE_MAX     4096
 #define NUMBER_MAX      32
 #define ENTRIES_MAX     256
@@ -164,7 +166,7 @@ static int read_payload(struct vm_config *config, int dirfd, const char *path,
 	}
 	ret = read_text(dirfd, "cmdline", cmdline, sizeof(cmdline));
 	if (ret == -ENOENT) {
-		(void)snprintf(cmdline, sizeof(cmdline), "%s", CMDLINE_DEFAULT);
+		(void)snprintf(cmdline, sizeof(cmdline), CMDLINE_DEFAULT, vmm_uart_tty());
 	} else if (ret < 0 || strchr(cmdline, '\n')) {
 		ret = ret < 0 && ret != -EINVAL ? ret : -EINVAL;
 		return vmm_error_set(err, ret, "'%.200s/cmdline': %s", path,

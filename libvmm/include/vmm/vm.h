@@ -149,9 +149,15 @@ int vmm_vm_add_virtio(struct vmm_vm *vm, const char *id, struct vmm_virtio_devic
  * Where it sits is the machine's choice by type.
  */
 enum vmm_platform_type {
-	VMM_PLATFORM_UART_8250, /* x86_64: COM1, 8 ports at 0x3f8, IRQ 4: ttyS0 */
-	VMM_PLATFORM_PL011,     /* aarch64: ttyAMA0 */
+	VMM_PLATFORM_NONE,
+	VMM_PLATFORM_UART_8250, /* x86_64: COM1, 8 ports at 0x3f8, IRQ 4 */
+	VMM_PLATFORM_PL011,     /* aarch64: 4 KiB of registers */
 };
+
+/* The kind of serial port that this machine has a place for. Any thread. */
+enum vmm_platform_type vmm_uart_type(void);
+/* What Linux calls it: "ttyS0", "ttyAMA0". Any thread. */
+const char *vmm_uart_tty(void);
 
 struct vmm_platform_device;
 

@@ -73,7 +73,7 @@ static void put64(uint8_t *p, uint64_t v)
 }
 
 /* Reads the start of the file up to the end of the setup header, and says whether it is one. */
-static int read_header(const struct x86_image *image, uint8_t *head, size_t len,
+static int read_header(const struct vmm_image *image, uint8_t *head, size_t len,
 		       struct vmm_error *err)
 {
 	int ret;
@@ -105,7 +105,7 @@ static int read_header(const struct x86_image *image, uint8_t *head, size_t len,
 	return 0;
 }
 
-int vmm_x86_plan_bzimage(const struct x86_image *image, struct x86_plan *plan,
+int vmm_x86_plan_bzimage(const struct vmm_image *image, struct x86_plan *plan,
 			 struct vmm_error *err)
 {
 	uint8_t head[SETUP_GPA_OFFSET + sizeof(plan->setup)] = {0};

@@ -21,12 +21,12 @@ struct note {
 	uint32_t type;
 };
 
-static bool inside(const struct x86_image *image, uint64_t offset, uint64_t len)
+static bool inside(const struct vmm_image *image, uint64_t offset, uint64_t len)
 {
 	return offset <= image->size && len <= image->size - offset;
 }
 
-static int read_header(const struct x86_image *image, Elf64_Ehdr *eh, struct vmm_error *err)
+static int read_header(const struct vmm_image *image, Elf64_Ehdr *eh, struct vmm_error *err)
 {
 	int ret;
 
@@ -49,7 +49,7 @@ static int read_header(const struct x86_image *image, Elf64_Ehdr *eh, struct vmm
 	return 0;
 }
 
-static int add_segment(const struct x86_image *image, const Elf64_Phdr *ph, struct x86_plan *plan,
+static int add_segment(const struct vmm_image *image, const Elf64_Phdr *ph, struct x86_plan *plan,
 		       struct vmm_error *err)
 {
 	struct x86_segment *s = &plan->segments[plan->segment_count];
@@ -86,7 +86,7 @@ static int add_segment(const struct x86_image *image, const Elf64_Phdr *ph, stru
 /* Takes the entry point out of a note that has the right type and lengths, if its name is right
  * too.
  */
-static int read_entry(const struct x86_image *image, uint64_t name_at, uint64_t desc_at,
+static int read_entry(const struct vmm_image *image, uint64_t name_at, uint64_t desc_at,
 		      uint32_t desc_len, struct x86_plan *plan)
 {
 	uint64_t entry = 0;
@@ -103,7 +103,7 @@ static int read_entry(const struct x86_image *image, uint64_t name_at, uint64_t 
 }
 
 /* Looks for the PVH note among the notes of one segment. */
-static int scan_notes(const struct x86_image *image, const Elf64_Phdr *ph, struct x86_plan *plan,
+static int scan_notes(const struct vmm_image *image, const Elf64_Phdr *ph, struct x86_plan *plan,
 		      struct vmm_error *err)
 {
 	uint64_t at = ph->p_offset;
@@ -153,7 +153,7 @@ static bool entry_inside(const struct x86_plan *plan)
 	return false;
 }
 
-int vmm_x86_plan_elf(const struct x86_image *image, struct x86_plan *plan, struct vmm_error *err)
+int vmm_x86_plan_elf(const struct vmm_image *image, struct x86_plan *plan, struct vmm_error *err)
 {
 	Elf64_Ehdr eh = {0};
 	int ret = read_header(image, &eh, err);

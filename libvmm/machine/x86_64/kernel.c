@@ -7,64 +7,12 @@
 
 #include <errno.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-#include <linux/fs.h>
 
 #include "machine/x86_64/layout.h"
 
 #define PAGE UINT64_C(4096)
 
-static int read_fd(void *ctx, uint64_t offset, void *buf, size_t len)
-{
-	const int *fd = ctx;
-	uint8_t *at = buf;
-
-	while (len > 0) {
-		ssize_t got = pread(*fd, at, len, (off_t)offset);
-
-		if (got < 0) {
-			if (errno == EINTR) {
-				continue;
-			}
-			return -errno;
-		}
-		if (got == 0) {
-			return -EIO; /* it was longer when it was measured */
-		}
-		at += got;
-		len -= (size_t)got;
-		offset += (uint64_t)got;
-	}
-	return 0;
-}
-
-int vmm_x86_image_fd(struct x86_image *image, int *fd, struct vmm_error *err)
-{
-	struct stat st;
-	uint64_t size;
-
-	if (fstat(*fd, &st) != 0) {
-		return vmm_error_wrap(err, -errno, "cannot be read");
-	}
-	size = (uint64_t)st.st_size;
-	if (S_ISDIR(st.st_mode)) {
-		return vmm_error_set(err, -EINVAL, "it is a directory");
-	}
-	if (S_ISBLK(st.st_mode)) {
-		if (ioctl(*fd, BLKGETSIZE64, &size) != 0) {
-			return vmm_error_wrap(err, -errno, "its size cannot be read");
-		}
-	} else if (!S_ISREG(st.st_mode)) {
-		return vmm_error_set(err, -EINVAL, "it is neither a file nor a block device");
-	}
-	*image = (struct x86_image){.read = read_fd, .ctx = fd, .size = size};
-	return 0;
-}
-
-int vmm_x86_plan(const struct x86_image *image, struct x86_plan *plan, struct vmm_error *err)
+int vmm_x86_plan(const struct vmm_image *image, struct x86_plan *plan, struct vmm_error *err)
 {
 	uint8_t magic[4];
 	int ret;
@@ -84,7 +32,7 @@ int vmm_x86_plan(const struct x86_image *image, struct x86_plan *plan, struct vm
 	return vmm_x86_plan_bzimage(image, plan, err);
 }
 
-int vmm_x86_load(const struct x86_image *image, const struct x86_plan *plan, struct vmm_mem *mem,
+int vmm_x86_load(const struct vmm_image *image, const struct x86_plan *plan, struct vmm_mem *mem,
 		 const struct x86_layout *layout, struct vmm_error *err)
 {
 	if (plan->end > layout->low_ram) {
@@ -113,7 +61,7 @@ int vmm_x86_load(const struct x86_image *image, const struct x86_plan *plan, str
 	return 0;
 }
 
-int vmm_x86_load_initrd(const struct x86_image *image, const struct x86_plan *plan,
+int vmm_x86_load_initrd(const struct vmm_image *image, const struct x86_plan *plan,
 			struct vmm_mem *mem, const struct x86_layout *layout, uint64_t *gpa,
 			struct vmm_error *err)
 {

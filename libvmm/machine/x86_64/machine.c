@@ -88,6 +88,17 @@ size_t vmm_machine_ram(const struct vmm_machine *m, struct vmm_mem_region *regio
 	return m->layout.high_ram > 0 ? 2 : 1;
 }
 
+unsigned vmm_machine_vm_type(const struct vmm_machine *m)
+{
+	(void)m;
+	return 0;
+}
+
+bool vmm_machine_has_ports(void)
+{
+	return true;
+}
+
 void vmm_machine_pci(const struct vmm_machine *m, struct vmm_pci_host_config *config)
 {
 	config->ecam_base = ECAM_GPA;
@@ -159,6 +170,9 @@ int vmm_machine_setup(struct vmm_machine *m, const struct vmm_machine_parts *par
 	return ret;
 }
 
+const enum vmm_platform_type vmm_machine_uart = VMM_PLATFORM_UART_8250;
+const char vmm_machine_tty[] = "ttyS0";
+
 int vmm_machine_place(struct vmm_machine *m, enum vmm_platform_type type,
 		      struct vmm_machine_place *place, struct vmm_error *err)
 {
@@ -191,9 +205,9 @@ void vmm_machine_unplace(struct vmm_machine *m, enum vmm_platform_type type)
 
 int vmm_machine_check_kernel(int fd, struct vmm_error *err)
 {
-	struct x86_image image = {0};
+	struct vmm_image image = {0};
 	struct x86_plan plan;
-	int ret = vmm_x86_image_fd(&image, &fd, err);
+	int ret = vmm_image_fd(&image, &fd, err);
 
 	return ret < 0 ? ret : vmm_x86_plan(&image, &plan, err);
 }
@@ -225,11 +239,11 @@ static int reset_irqchips(struct vmm_machine *m, struct vmm_error *err)
 static int load_initrd(struct vmm_machine *m, int fd, const struct x86_plan *plan,
 		       struct x86_boot_params *params, struct vmm_error *err)
 {
-	struct x86_image image = {0};
+	struct vmm_image image = {0};
 	int ret = 0;
 
 	if (fd >= 0) {
-		ret = vmm_x86_image_fd(&image, &fd, err);
+		ret = vmm_image_fd(&image, &fd, err);
 		if (ret == 0) {
 			ret = vmm_x86_load_initrd(&image, plan, m->parts.mem, &m->layout,
 						  &params->initrd, err);
@@ -289,10 +303,10 @@ int vmm_machine_boot(struct vmm_machine *m, const struct vmm_machine_image *imag
 		.rsdp = ACPI_GPA,
 		.cmdline = CMDLINE_GPA,
 	};
-	struct x86_image kernel;
+	struct vmm_image kernel;
 	struct x86_plan plan = {0};
 	int fd = image->kernel_fd;
-	int ret = vmm_x86_image_fd(&kernel, &fd, err);
+	int ret = vmm_image_fd(&kernel, &fd, err);
 
 	if (ret == 0) {
 		ret = vmm_x86_plan(&kernel, &plan, err);

@@ -11,6 +11,7 @@
 #include <vmm/mem.h>
 
 #include "kvm/kvm.h"
+#include "machine/image.h"
 #include "pci/pci.h"
 
 /* Where RAM and windows are. */
@@ -38,17 +39,6 @@ struct x86_map_entry {
 size_t vmm_x86_memory_map(const struct x86_layout *layout, struct x86_map_entry *map);
 
 /* ---- kernels (kernel.c, elf.c, bzimage.c) ---- */
-
-/* Bytes of a file, however they come. read is all or nothing: 0 or a negative errno. */
-struct x86_image {
-	int (*read)(void *ctx, uint64_t offset, void *buf, size_t len);
-	void *ctx;
-	uint64_t size;
-};
-
-/* An image out of a descriptor, which ctx must hold: -EINVAL when it is no plain file or block
- * device. */
-int vmm_x86_image_fd(struct x86_image *image, int *fd, struct vmm_error *err);
 
 enum x86_boot {
 	X86_BOOT_PVH,    /* 32-bit, paging off, ebx: start info */
@@ -79,9 +69,9 @@ struct x86_plan {
 };
 
 /* -ENOEXEC with words, or the errno of read. Never reads outside [0, image->size). */
-int vmm_x86_plan(const struct x86_image *image, struct x86_plan *plan, struct vmm_error *err);
-int vmm_x86_plan_elf(const struct x86_image *image, struct x86_plan *plan, struct vmm_error *err);
-int vmm_x86_plan_bzimage(const struct x86_image *image, struct x86_plan *plan,
+int vmm_x86_plan(const struct vmm_image *image, struct x86_plan *plan, struct vmm_error *err);
+int vmm_x86_plan_elf(const struct vmm_image *image, struct x86_plan *plan, struct vmm_error *err);
+int vmm_x86_plan_bzimage(const struct vmm_image *image, struct x86_plan *plan,
 			 struct vmm_error *err);
 
 struct x86_boot_params {
@@ -93,10 +83,10 @@ struct x86_boot_params {
 };
 
 /* Copies the segments to mem. -EINVAL: they do not fit. */
-int vmm_x86_load(const struct x86_image *image, const struct x86_plan *plan, struct vmm_mem *mem,
+int vmm_x86_load(const struct vmm_image *image, const struct x86_plan *plan, struct vmm_mem *mem,
 		 const struct x86_layout *layout, struct vmm_error *err);
 /* Puts the initrd as high as it may be. *gpa: where. */
-int vmm_x86_load_initrd(const struct x86_image *image, const struct x86_plan *plan,
+int vmm_x86_load_initrd(const struct vmm_image *image, const struct x86_plan *plan,
 			struct vmm_mem *mem, const struct x86_layout *layout, uint64_t *gpa,
 			struct vmm_error *err);
 /* Writes what the kernel reads first. -EFAULT: RAM is too small for it. */
