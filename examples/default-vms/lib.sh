@@ -1,4 +1,5 @@
-# Image building for the default VMs, sourced by build, mkconfig and outside after setup.sh.
+# Image building for the default VMs, sourced by build, mkconfig and outside after setup.sh and arch.sh; what
+# depends on the architecture is for that of use_arch. No program of that architecture is run.
 # Everything here gives the same bytes for the same input: times are zero, names are sorted, identifiers
 # are derived, owners are root, modes do not depend on the umask.
 # The caller sets work, a scratch directory.
@@ -7,8 +8,7 @@
 # Where sfdisk, depmod and modprobe are, which a user's PATH does not name.
 PATH=$PATH:/usr/sbin:/sbin
 
-type_root_x86_64=4f68bce3-e8cd-4db1-96e7-fbcaf984b709 # discoverable root partition, x86-64
-type_data=0fc63daf-8483-4772-8e79-3d69d8477de4        # Linux data
+type_data=0fc63daf-8483-4772-8e79-3d69d8477de4 # Linux data
 
 # uuid_of TEXT: an identifier that is always the same for TEXT.
 uuid_of()
@@ -23,14 +23,15 @@ unpack()
 {
 	local dir=$1 file package
 	shift
+	lists_ready "$deb" || true
 	while read -r _ file _; do
 		package=${file%%_*}
 		if [ -e "$vmm_cache/deb/$file" ]; then
 			dpkg-deb -x "$vmm_cache/deb/$file" "$dir"
 		else
-			deb_unpack "$dir" "$package"
+			deb_unpack "$dir" "$package:$deb"
 		fi
-	done < <(apt-get -qq --print-uris download "$@" || printf "'' %s_\n" "$@")
+	done < <(apt_of "$deb" apt-get -qq --print-uris download "$@" || printf "'' %s_\n" "$@")
 }
 
 # tree_normal DIR: modes from the x bit alone, times zero.
@@ -44,10 +45,10 @@ tree_normal()
 # every shared library they need, and fails by name when one is in none of the packages.
 add_program()
 {
-	local dir=$1 from=$2 path queue file lib found
+	local dir=$1 from=$2 path queue file lib found libs=lib/$triplet
 	shift 2
-	mkdir -p "$dir/bin" "$dir/lib/x86_64-linux-gnu" "$dir/lib64"
-	cp -L "$from/lib64/ld-linux-x86-64.so.2" "$dir/lib64/"
+	mkdir -p "$dir/bin" "$dir/$libs" "$dir/${loader%/*}"
+	cp -L "$from/$loader" "$dir/$loader"
 	queue=()
 	for path; do
 		cp -L "$from/$path" "$dir/bin/"
@@ -57,37 +58,50 @@ add_program()
 		file=${queue[0]}
 		queue=("${queue[@]:1}")
 		while read -r lib; do
-			if [ -e "$dir/lib/x86_64-linux-gnu/$lib" ] || [ -e "$dir/lib64/$lib" ]; then
+			if [ -e "$dir/$libs/$lib" ] || [ "$lib" = "${loader##*/}" ]; then
 				continue
 			fi
 			found=
-			for path in lib usr/lib; do
-				if [ -e "$from/$path/x86_64-linux-gnu/$lib" ]; then
-					found=$from/$path/x86_64-linux-gnu/$lib
+			for path in "$libs" "usr/$libs"; do
+				if [ -e "$from/$path/$lib" ]; then
+					found=$from/$path/$lib
 				fi
 			done
 			if [ -z "$found" ]; then
 				say "$(basename "$file") needs $lib, which is in none of the packages listed for it"
 				return 1
 			fi
-			cp -L "$found" "$dir/lib/x86_64-linux-gnu/"
+			cp -L "$found" "$dir/$libs/"
 			queue+=("$found")
 		done < <(readelf -d "$file" | sed -n 's/.*(NEEDED).*\[\(.*\)\].*/\1/p')
 	done
+}
+
+# busybox_programs FILE: the programs in a busybox, as --list names them, out of its table of names: "[" and
+# "[[" come first, each name ends with a NUL, an empty one is the end.
+busybox_programs()
+{
+	LC_ALL=C tr '\n\0' '\1\n' <"$1" | LC_ALL=C awk '
+		!found && last == "[" && $0 == "[[" { inside = found = 1; print last }
+		$0 == "" { inside = 0 }
+		inside { print }
+		{ last = $0 }
+		END { exit !found }'
 }
 
 # add_busybox DIR FROM: static busybox and a link for each of its programs, but none under a name that
 # the kernel tries before /etc/init.
 add_busybox()
 {
-	local dir=$1 name
+	local dir=$1 name names
 	mkdir -p "$dir/bin"
 	cp "$2/bin/busybox" "$dir/bin/busybox"
+	names=$(busybox_programs "$2/bin/busybox")
 	while read -r name; do
 		if [ ! -e "$dir/bin/$name" ] && [ "$name" != init ] && [ "$name" != linuxrc ]; then
 			ln -s busybox "$dir/bin/$name"
 		fi
-	done < <("$dir/bin/busybox" --list)
+	done <<<"$names"
 }
 
 # add_terminals DIR FROM: descriptions of the terminals a person is likely to sit at.

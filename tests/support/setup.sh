@@ -178,9 +178,9 @@ private_apt()
 	APT_CONFIG=$vmm_cache/apt/$1/apt.conf "${@:2}"
 }
 
-# _lists_ready DEBARCH: makes sure that there are lists of that architecture; foreign ones of the last day
+# lists_ready DEBARCH: makes sure that there are lists of that architecture; foreign ones of the last day
 # if possible.
-_lists_ready()
+lists_ready()
 {
 	if [ "$1" = "$(dpkg --print-architecture)" ]; then
 		_cache_lock apt _apt_ready || true
@@ -306,7 +306,7 @@ _lists_again()
 		_cache_lock apt _apt_update
 	else
 		rm -f "$vmm_cache/apt/$1/updated"
-		_lists_ready "$1"
+		lists_ready "$1"
 	fi
 }
 
@@ -318,7 +318,7 @@ _deb_fetch()
 
 	arch=$(_arch_of "$package")
 	mkdir -p "$vmm_cache/deb"
-	_lists_ready "$arch" || return 1
+	lists_ready "$arch" || return 1
 	name=$(_deb_name "$package")
 	if [ -z "$name" ]; then
 		_lists_again "$arch" || true
@@ -433,7 +433,7 @@ kernel_dir()
 
 	need_packages kmod xz-utils zstd >&2 || return 1
 	arch=$(_kernel_arch "$flavour")
-	_lists_ready "$arch" >&2 || true
+	lists_ready "$arch" >&2 || true
 	package=$(_kernel_package "$flavour")
 	# Lists from before 6.12 came, or without the security archive it is in, know
 	# an older kernel at best. Where there is none, once a day is often enough to ask.
@@ -461,11 +461,15 @@ kernel_dir()
 }
 
 # host_kvm_runs_linux: true when this machine's own KVM can run stock Linux
-# guests. A KVM that is there without vmx or svm emulates guest kernels by page
-# tables alone, and stock kernels die in its instruction emulator.
+# guests. An x86_64 KVM that is there without vmx or svm emulates guest kernels by page
+# tables alone, and stock kernels die in its instruction emulator; on aarch64 there
+# is no KVM but the real one.
 host_kvm_runs_linux()
 {
-	grep -qwE 'vmx|svm' /proc/cpuinfo && { : <>/dev/kvm; } 2>/dev/null
+	case $vmm_arch in
+	x86_64) grep -qwE 'vmx|svm' /proc/cpuinfo || return 1 ;;
+	esac
+	{ : <>/dev/kvm; } 2>/dev/null
 }
 
 # _le BYTES OFFSET FILE: a little-endian number out of FILE, in decimal.
