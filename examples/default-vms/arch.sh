@@ -12,6 +12,7 @@
 #   serial       the serial port, as Linux calls it
 #   qemu         of the control: the package, the program, the machine, the processor when it is emulated
 #   preset       the CMake preset whose programs run there
+#   compiler     packages it takes here, beside those that every build takes
 use_arch()
 {
 	arch=$1
@@ -19,9 +20,7 @@ use_arch()
 	flavour=$deb
 	triplet=$arch-linux-gnu
 	preset=release
-	if [ "$arch" != "$vmm_arch" ]; then
-		preset=release-$arch
-	fi
+	compiler=()
 	case $arch in
 	x86_64)
 		make_kernel=vmlinux_of
@@ -36,8 +35,13 @@ use_arch()
 		loader=lib/ld-linux-aarch64.so.1
 		root_type=b921b045-1df0-41c3-af44-4c6f280d3fae
 		serial=ttyAMA0
+		compiler=(libfdt-dev zlib1g-dev)
 		# Pointer authentication as the architecture has it is slow to emulate.
 		qemu=(qemu-system-arm qemu-system-aarch64 virt,gic-version=max max,pauth-impdef=on)
 		;;
 	esac
+	if [ "$arch" != "$vmm_arch" ]; then
+		preset=release-$arch
+		compiler=("gcc-${triplet//_/-}")
+	fi
 }
