@@ -414,10 +414,11 @@ START_TEST(net_rx_large_frame_waits_for_enough_buffers)
 	for (unsigned i = 0; i < 40; i++) {
 		(void)netfix_buffer(&fix, 1536, 0);
 	}
-	while (fakedrv_wait_used(fix.drv, NET_RX, &used, 20)) {
+	while (count < 40 && fakedrv_wait_used(fix.drv, NET_RX, &used, 2000)) {
 		count++;
 	}
 	ck_assert_uint_eq(count, 40);
+	ck_assert(!fakedrv_used(fix.drv, NET_RX, &used));
 	ck_assert_uint_eq(netfix_counter(&fix, "rx_dropped"), 0);
 	netfix_finish(&fix);
 }
