@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "entry.h"
 #include "tries.h"
 
 #define NUMBERS 601
@@ -77,17 +78,8 @@ static void expect(const struct vmm_jail_profile *p, const struct try_call *call
 	}
 }
 
-/*
- * Two numbers of x86_64 reach the kernel past every filter (seccomp_uprobe_exception): uretprobe
- * and uprobe, which the kernel's own probes enter by and which it refuses from anywhere else. Older
- * kernels do not know them.
- */
-static bool exempt(unsigned nr)
-{
-	return nr == 335 || nr == 336;
-}
-
-/* Each number three times: as it is, as x32's, and through the 32-bit entry. */
+/* Each number three times: as it is, as x32 would have it, and through another
+ * architecture's way in. */
 static void sweep_numbers(const struct vmm_jail_profile *p, struct try_tally *t)
 {
 	for (unsigned nr = 0; nr < NUMBERS; nr++) {
@@ -97,14 +89,16 @@ static void sweep_numbers(const struct vmm_jail_profile *p, struct try_tally *t)
 		if (rule) {
 			try_fill(&call, rule);
 		}
-		if (!exempt(nr)) {
+		if (!probe_exempt(nr)) {
 			expect(p, &call, rule ? TRY_LIVES : TRY_DIES, t);
 		}
 		call.nr = nr | 0x40000000u;
 		expect(p, &call, TRY_DIES, t);
-		call.nr = nr;
-		call.entry = ENTRY_INT80;
-		expect(p, &call, TRY_DIES, t);
+		if (probe_has_foreign_entry()) {
+			call.nr = nr;
+			call.entry = ENTRY_FOREIGN;
+			expect(p, &call, TRY_DIES, t);
+		}
 	}
 }
 

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "entry.h"
 #include "tries.h"
 
 /* Calls after start-up, from the comparison with other VMMs that the project set out with. */
@@ -15,8 +16,8 @@ struct budget {
 };
 
 static const struct budget budgets[] = {
-	{"vcpu", 7}, {"vm", 18},         {"rng", 8},  {"console", 10},
-	{"net", 11}, {"net-socket", 11}, {"blk", 14}, {"blk-uring", 17},
+	{"vcpu", 7}, {"vm", PROBE_VM_BUDGET}, {"rng", 8},  {"console", 10},
+	{"net", 11}, {"net-socket", 11},      {"blk", 14}, {"blk-uring", 17},
 };
 
 static bool within_budgets(void)

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "tries.h"
 
+#include "entry.h"
+
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
@@ -74,11 +76,8 @@ static void arm_signal(void)
 
 static void make(const struct try_call *c)
 {
-	if (c->entry == ENTRY_INT80) {
-		__asm__ volatile("int $0x80"
-				 :
-				 : "a"(c->nr), "b"(c->args[0]), "c"(c->args[1]), "d"(c->args[2])
-				 : "memory", "r8", "r9", "r10", "r11");
+	if (c->entry == ENTRY_FOREIGN) {
+		probe_foreign_call(c->nr, c->args);
 	} else if (c->nr == SYS_rt_sigreturn) {
 		while (!rang) {
 		}
@@ -117,7 +116,7 @@ static enum try_result judge(const struct try_call *call, ssize_t bytes, int sta
 	if (bytes == 1 && WIFSIGNALED(status) &&
 	    (WTERMSIG(status) == SIGSYS ||
 	     /* A kernel without the 32-bit entry. */
-	     (call->entry == ENTRY_INT80 && WTERMSIG(status) == SIGSEGV))) {
+	     (call->entry == ENTRY_FOREIGN && WTERMSIG(status) == SIGSEGV))) {
 		return TRY_DIES;
 	}
 	return TRY_ODD;

@@ -19,7 +19,7 @@ enum try_result {
 
 enum try_entry {
 	ENTRY_SYSCALL,
-	ENTRY_INT80, /* the 32-bit entry of x86_64: another architecture to seccomp */
+	ENTRY_FOREIGN, /* another architecture to seccomp, where there is a way in (entry.h) */
 };
 
 struct try_call {
