@@ -4,6 +4,7 @@
 #   vm_console NAME   prints the command that joins a terminal to NAME's console
 #   vm_start NAME     starts a VM (again)
 #   vm_stop NAME      switches it off, and returns when it is off
+#   vm_log NAME       prints what came over its serial port
 #
 # and sets state (a directory to write to, with outside's state in it) and outside (the script).
 # shellcheck shell=bash disable=SC2154
@@ -80,15 +81,26 @@ heard()
 	tr -d '\r' <"$state/irc.log" | grep -qE -- "$1"
 }
 
+# logs NAME: the end of what NAME, and netvm, said on their serial ports.
+logs()
+{
+	local name
+	for name in "$1" $([ "$1" = netvm ] || echo netvm); do
+		vm_log "$name" | tail -n 20 | sed "s/^/  $name: /" || true
+	done
+}
+
 # expect NAME TEXT SECONDS: TEXT is on NAME's screen within SECONDS.
 expect()
 {
 	if until_seen "$3" shows "$1" "$2"; then
 		ok "$1 shows \"$2\""
+		show "$1"
 	else
 		bad "$1 does not show \"$2\""
+		show "$1"
+		logs "$1"
 	fi
-	show "$1"
 }
 
 probes=0
