@@ -48,7 +48,7 @@ static struct vmm_platform_device *dev;
 
 static void setup(void)
 {
-	struct vmm_serial_config config = {0};
+	struct vmm_serial_config config = {.type = VMM_PLATFORM_UART_8250};
 
 	memset(&memory, 0, sizeof(memory));
 	memory.base.ops = &memory_ops;
