@@ -420,6 +420,10 @@ START_TEST(gzip_of_something_else_is_refused)
 	put(H_IMAGE_SIZE, 0, 8);
 	compress_file(0);
 	assert_refused("does not say how large it is");
+	/* Nothing at all, compressed, is no kernel that forgot its size. */
+	open_file(FILE_SIZE);
+	compress_file(0);
+	assert_refused("no ARM\\x64 at byte 56 of what it unpacks to");
 	/* Once only. */
 	open_gzip();
 	compress_file(0);
@@ -479,6 +483,30 @@ START_TEST(gzip_does_not_care_what_follows_it)
 }
 END_TEST
 
+START_TEST(gzip_read_errors_are_passed_on_with_words)
+{
+	unsigned planning;
+	unsigned total;
+
+	open_noise(MIB(1), MIB(2));
+	compress_at(6);
+	make_memory(MIB(6));
+	file.error = -ESTALE;
+	ck_assert_int_eq(make_plan(), 0);
+	planning = file.reads;
+	ck_assert_int_eq(load(), 0);
+	total = file.reads;
+	ck_assert_uint_gt(total, planning + 60);
+	for (unsigned n = 1; n <= total; n++) {
+		file.reads = 0;
+		file.fail_at = n;
+		ck_assert_int_eq(plan_and_load(), -ESTALE);
+		assert_says(n <= planning ? "cannot be read: " : "cannot be loaded: ");
+		assert_says(strerror(ESTALE));
+	}
+}
+END_TEST
+
 int main(void)
 {
 	const TTest *const tests[] = {
@@ -499,6 +527,7 @@ int main(void)
 		gzip_of_something_else_is_refused,
 		gzip_of_too_little_is_refused,
 		gzip_does_not_care_what_follows_it,
+		gzip_read_errors_are_passed_on_with_words,
 	};
 	Suite *suite = suite_create("arm_gunzip");
 

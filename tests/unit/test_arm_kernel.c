@@ -265,6 +265,41 @@ START_TEST(load_into_no_room_at_all_is_refused)
 }
 END_TEST
 
+static bool fits(uint64_t memory_size)
+{
+	make_memory(memory_size);
+	return load() == 0;
+}
+
+/* How much a kernel is said to need is more than there is, and not more than is enough. */
+START_TEST(load_says_how_much_would_do)
+{
+	static const uint64_t offsets[] = {0, TEXT_OFFSET, 0x80000, MIB(2) - 4096};
+	static const uint64_t sizes[] = {FILE_SIZE, MIB(1),       MIB(2), MIB(4) - TEXT_OFFSET,
+					 MIB(4),    MIB(5) + 4096};
+
+	for (unsigned i = 0; i < 24; i++) {
+		uint64_t enough = MIB(2);
+
+		open_image();
+		put(H_TEXT_OFFSET, offsets[i % 4], 8);
+		put(H_IMAGE_SIZE, sizes[i / 4], 8);
+		ck_assert_int_eq(make_plan(), 0);
+		while (!fits(enough)) {
+			enough += MIB(2);
+		}
+		for (uint64_t size = MIB(2); size < enough; size += MIB(2)) {
+			unsigned long long needs = 0;
+
+			ck_assert(!fits(size));
+			ck_assert_int_eq(sscanf(err.message, "it needs %llu MiB", &needs), 1);
+			ck_assert_uint_gt(needs << 20, size);
+			ck_assert_uint_le(needs << 20, enough);
+		}
+	}
+}
+END_TEST
+
 START_TEST(load_read_errors_are_passed_on_with_words)
 {
 	open_image();
@@ -422,6 +457,7 @@ int main(void)
 		load_puts_the_file_where_it_belongs_and_nothing_else,
 		load_fits_up_to_the_device_tree_and_no_further,
 		load_into_no_room_at_all_is_refused,
+		load_says_how_much_would_do,
 		load_read_errors_are_passed_on_with_words,
 		initrd_goes_as_high_as_may_be,
 		initrd_begins_no_earlier_than_the_kernel_ends,
