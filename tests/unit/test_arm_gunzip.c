@@ -483,6 +483,55 @@ START_TEST(gzip_does_not_care_what_follows_it)
 }
 END_TEST
 
+static void open_part(size_t offset, size_t len)
+{
+	open_file(len);
+	memcpy(file.bytes, original + offset, len);
+	compress_file(6);
+}
+
+/* The original in two parts, each compressed on its own. */
+static void open_members(size_t cut)
+{
+	uint8_t first[2 * FILE_SIZE];
+	size_t size;
+
+	open_part(0, cut);
+	size = file.size;
+	memcpy(first, file.bytes, size);
+	open_part(cut, original_size - cut);
+	append(first, size);
+	memmove(file.bytes + size, file.bytes, file.size - size);
+	memcpy(file.bytes, first, size);
+}
+
+/* "A gzip file consists of a series of members" (RFC 1952, 2.2); some programs write several. */
+START_TEST(gzip_in_several_members_is_one_kernel)
+{
+	static const size_t cuts[] = {0, 1, 63, 64, 65, 4096, FILE_SIZE - 1, FILE_SIZE};
+
+	make_memory(MIB(4));
+	open_image();
+	keep_original();
+	for (unsigned i = 0; i < 8; i++) {
+		open_members(cuts[i]);
+		assert_loaded();
+		/* The second is no less looked at than the first. */
+		file.bytes[file.size - 5] ^= 1;
+		assert_not_loaded("it is damaged: gzip cannot unpack it");
+	}
+	open_image_of(IMAGE_SIZE + 1);
+	keep_original();
+	for (unsigned i = 0; i < 8; i++) {
+		open_members(cuts[i]);
+		ck_assert_int_eq(make_plan(), 0);
+		fill();
+		assert_not_loaded("it unpacks to more than its header says");
+		assert_written_in_its_room_only();
+	}
+}
+END_TEST
+
 START_TEST(gzip_read_errors_are_passed_on_with_words)
 {
 	unsigned planning;
@@ -527,6 +576,7 @@ int main(void)
 		gzip_of_something_else_is_refused,
 		gzip_of_too_little_is_refused,
 		gzip_does_not_care_what_follows_it,
+		gzip_in_several_members_is_one_kernel,
 		gzip_read_errors_are_passed_on_with_words,
 	};
 	Suite *suite = suite_create("arm_gunzip");
