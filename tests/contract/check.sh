@@ -201,16 +201,51 @@ check_format()
 	echo "figure: clang-format: ${#files[@]} files, $broken broken"
 }
 
+# for_aarch64 RULE TOOL...: a rule that looks at what is built for aarch64 on another machine.
+for_aarch64()
+{
+	local rule=$1 tool
+
+	if [ "$vmm_arch" = aarch64 ]; then
+		echo "skipped: $rule: this machine's own architecture, which other rules are about"
+		exit 77
+	fi
+	for tool in aarch64-linux-gnu-gcc "${@:2}"; do
+		if ! command -v "$tool" >/dev/null; then
+			echo "skipped: $rule: there is no $tool"
+			exit 77
+		fi
+	done
+}
+
+# tidy BUILD FILE...: with the options that BUILD compiles them with.
+tidy()
+{
+	printf '%s\n' "${@:2}" |
+		xargs -P "$(nproc)" -n 4 clang-tidy --quiet -p "$1" --warnings-as-errors='*' \
+			2>"$scratch/err" || complain "clang-tidy has found something"
+	grep -vE 'warnings? generated|^Suppressed|^Use -header-filter' "$scratch/err" || true
+	echo "figure: clang-tidy: $(($# - 1)) files, $broken broken"
+}
+
+# All but the folders of other machines.
 check_tidy()
 {
 	local files
 
-	mapfile -t files < <(sources libvmm devices vmm-cli | grep '\.c$')
-	printf '%s\n' "${files[@]}" |
-		xargs -P "$(nproc)" -n 4 clang-tidy --quiet -p "$build" --warnings-as-errors='*' \
-			2>"$scratch/err" || complain "clang-tidy has found something"
-	grep -vE 'warnings? generated|^Suppressed|^Use -header-filter' "$scratch/err" || true
-	echo "figure: clang-tidy: ${#files[@]} files, $broken broken"
+	mapfile -t files < <(sources libvmm devices vmm-cli | grep '\.c$' |
+		awk -v own="libvmm/machine/$vmm_arch/" '!/^libvmm\/machine\// || index($0, own) == 1')
+	tidy "$build" "${files[@]}"
+}
+
+check_tidy_aarch64()
+{
+	local files
+
+	for_aarch64 tidy_aarch64 clang-tidy
+	must cmake --preset dev-aarch64 -B "$scratch/b"
+	mapfile -t files < <(sources libvmm/machine/aarch64 | grep '\.c$')
+	tidy "$scratch/b" "${files[@]}"
 }
 
 check_cppcheck()
@@ -251,6 +286,16 @@ check_clang()
 			{ grep -E 'error|warning' "$scratch/log" | head -n 20; complain "$cc warns"; }
 	done
 	echo "figure: compilers: gcc and clang with -Werror, $broken broken"
+}
+
+# The tests too, for the other machine.
+check_gcc_aarch64()
+{
+	for_aarch64 gcc_aarch64
+	must cmake --preset dev-aarch64 -B "$scratch/b" -DVMM_WERROR=ON
+	cmake --build "$scratch/b" -j "$(nproc)" >"$scratch/log" 2>&1 ||
+		{ grep -E 'error|warning' "$scratch/log" | head -n 20; complain "gcc for aarch64 warns"; }
+	echo "figure: compilers: gcc for aarch64 with -Werror, $broken broken"
 }
 
 # The binary is read, not the flags it was built with.
@@ -295,18 +340,7 @@ check_binary()
 
 check_binary_aarch64()
 {
-	local tool
-
-	if [ "$vmm_arch" = aarch64 ]; then
-		echo "skipped: binary_aarch64: this machine's own, see contract.binary"
-		exit 77
-	fi
-	for tool in aarch64-linux-gnu-gcc qemu-aarch64; do
-		if ! command -v "$tool" >/dev/null; then
-			echo "skipped: binary_aarch64: there is no $tool"
-			exit 77
-		fi
-	done
+	for_aarch64 binary_aarch64 qemu-aarch64
 	release release-aarch64 aarch64 qemu-aarch64
 }
 
