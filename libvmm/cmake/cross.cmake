@@ -13,6 +13,11 @@ set(_prefix "")
 set(_root "")
 if(NOT VMM_TARGET STREQUAL CMAKE_HOST_SYSTEM_PROCESSOR)
 	set(_prefix ${_triplet}-)
+	find_program(_cross_gcc ${_prefix}gcc)
+	if(NOT _cross_gcc)
+		string(REPLACE _ - _package gcc-${_triplet})
+		message(FATAL_ERROR "there is no ${_prefix}gcc (package ${_package})")
+	endif()
 	# Toolchain files are read several times; the packages are looked for once.
 	if(NOT DEFINED ENV{VMM_SYSROOT_${VMM_TARGET}})
 		execute_process(COMMAND ${CMAKE_CURRENT_LIST_DIR}/../../tests/support/sysroot ${VMM_TARGET}

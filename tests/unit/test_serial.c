@@ -1,71 +1,17 @@
 /* SPDX-License-Identifier: MIT */
-/* The 16550A: what operating systems probe, the transmitter's interrupts, where the bytes go. */
+/* The 16550A: what operating systems probe and the transmitter's interrupts. Serial ports of either
+ * kind: where the bytes go. */
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <vmm/dev/serial.h>
-
+#include "faultinj.h"
+#include "fdcount.h"
 #include "suite.h"
+#include "test_serial_fix.h"
 
 enum { DATA, IER, IIR, LCR, MCR, LSR, MSR, SCR };
-
-/* A back end that remembers. */
-struct memory {
-	struct vmm_chardev base;
-	char text[262144];
-	size_t used;
-	unsigned writes;
-};
-
-static void memory_write(struct vmm_chardev *cd, const void *bytes, size_t len)
-{
-	struct memory *m = (struct memory *)cd;
-
-	ck_assert_uint_le(len, sizeof(m->text) - m->used);
-	memcpy(m->text + m->used, bytes, len);
-	m->used += len;
-	m->writes++;
-}
-
-static const struct vmm_chardev_ops memory_ops = {.write = memory_write};
-
-struct counter {
-	struct vmm_irq base;
-	unsigned count;
-};
-
-static void count_irq(struct vmm_irq *irq)
-{
-	((struct counter *)irq)->count++;
-}
-
-static struct memory memory;
-static struct counter irq;
-static struct vmm_loop *loop;
-static struct vmm_platform_device *dev;
-
-static void setup(void)
-{
-	struct vmm_serial_config config = {0};
-
-	memset(&memory, 0, sizeof(memory));
-	memory.base.ops = &memory_ops;
-	irq = (struct counter){.base = {.raise = count_irq}};
-	ck_assert_int_eq(vmm_loop_create(&loop), 0);
-	config.loop = loop;
-	config.output = &memory.base;
-	ck_assert_int_eq(vmm_serial_create(&dev, &config, NULL), 0);
-	dev->irq = &irq.base;
-}
-
-static void teardown(void)
-{
-	vmm_serial_destroy(dev);
-	dev = NULL;
-	vmm_loop_destroy(loop);
-}
 
 static uint8_t in(unsigned reg)
 {
@@ -81,12 +27,6 @@ static void say(const char *text)
 {
 	for (; *text; text++) {
 		out(DATA, (uint8_t)*text);
-	}
-}
-
-static void settle(void)
-{
-	while (vmm_loop_dispatch(loop, 50) > 0) {
 	}
 }
 
@@ -198,6 +138,40 @@ START_TEST(serial_loopback_gives_byte_back)
 }
 END_TEST
 
+START_TEST(serial_wide_access_goes_register_by_register)
+{
+	dev->ops->bus.write(dev, LCR, 2, 0x1a80);
+	ck_assert_uint_eq(in(MCR), 0x1a);
+	ck_assert_uint_eq(dev->ops->bus.read(dev, LCR, 4), 0x90601a80u);
+	out(LCR, 0);
+	out(MCR, 0);
+	dev->ops->bus.write(dev, DATA, 1, 0xffffff41);
+	settle();
+	ck_assert_str_eq(memory.text, "A");
+}
+END_TEST
+
+START_TEST(serial_reset_restores_registers)
+{
+	out(IER, 0x0f);
+	out(IIR, 1);
+	out(LCR, 0x03);
+	out(MCR, 0x0b);
+	out(SCR, 0xff);
+	say("last words");
+	dev->ops->reset(dev);
+	ck_assert_uint_eq(in(IER), 0);
+	ck_assert_uint_eq(in(IIR), 0x01);
+	ck_assert_uint_eq(in(LCR), 0);
+	ck_assert_uint_eq(in(MCR), 0);
+	ck_assert_uint_eq(in(SCR), 0);
+	settle();
+	ck_assert_str_eq(memory.text, "last words");
+}
+END_TEST
+
+/* ---- any kind: bytes are written to register 0 ---- */
+
 START_TEST(serial_line_arrives_whole)
 {
 	say("Linux version\n");
@@ -262,38 +236,6 @@ START_TEST(serial_two_vcpus_lose_nothing)
 }
 END_TEST
 
-START_TEST(serial_wide_access_goes_register_by_register)
-{
-	dev->ops->bus.write(dev, LCR, 2, 0x1a80);
-	ck_assert_uint_eq(in(MCR), 0x1a);
-	ck_assert_uint_eq(dev->ops->bus.read(dev, LCR, 4), 0x90601a80u);
-	out(LCR, 0);
-	out(MCR, 0);
-	dev->ops->bus.write(dev, DATA, 1, 0xffffff41);
-	settle();
-	ck_assert_str_eq(memory.text, "A");
-}
-END_TEST
-
-START_TEST(serial_reset_restores_registers)
-{
-	out(IER, 0x0f);
-	out(IIR, 1);
-	out(LCR, 0x03);
-	out(MCR, 0x0b);
-	out(SCR, 0xff);
-	say("last words");
-	dev->ops->reset(dev);
-	ck_assert_uint_eq(in(IER), 0);
-	ck_assert_uint_eq(in(IIR), 0x01);
-	ck_assert_uint_eq(in(LCR), 0);
-	ck_assert_uint_eq(in(MCR), 0);
-	ck_assert_uint_eq(in(SCR), 0);
-	settle();
-	ck_assert_str_eq(memory.text, "last words");
-}
-END_TEST
-
 START_TEST(serial_destroy_hands_over_the_rest)
 {
 	say("panic");
@@ -315,7 +257,7 @@ END_TEST
 
 START_TEST(serial_without_output_runs)
 {
-	struct vmm_serial_config config = {.loop = loop};
+	struct vmm_serial_config config = {.type = dev->type, .loop = loop};
 	struct vmm_platform_device *mute;
 
 	ck_assert_int_eq(vmm_serial_create(&mute, &config, NULL), 0);
@@ -327,7 +269,11 @@ END_TEST
 
 START_TEST(serial_output_in_use_is_refused)
 {
-	struct vmm_serial_config config = {.loop = loop, .output = &memory.base};
+	struct vmm_serial_config config = {
+		.type = dev->type,
+		.loop = loop,
+		.output = &memory.base,
+	};
 	struct vmm_platform_device *second = dev;
 	struct vmm_error err = {0};
 
@@ -337,30 +283,92 @@ START_TEST(serial_output_in_use_is_refused)
 }
 END_TEST
 
+START_TEST(serial_of_no_kind_is_refused)
+{
+	struct vmm_serial_config config = {.type = (enum vmm_platform_type)99, .loop = loop};
+	struct vmm_platform_device *second = dev;
+	struct vmm_error err = {0};
+
+	ck_assert_int_eq(vmm_serial_create(&second, &config, &err), -EINVAL);
+	ck_assert_ptr_null(second);
+	ck_assert_ptr_nonnull(strstr(err.message, "no port is of this type"));
+	/* The machine's own kind, where none is named. */
+	config.type = VMM_PLATFORM_NONE;
+	ck_assert_int_eq(vmm_serial_create(&second, &config, &err), 0);
+	ck_assert_int_eq(second->type, vmm_uart_type());
+	vmm_serial_destroy(second);
+	vmm_serial_destroy(NULL);
+}
+END_TEST
+
+START_TEST(serial_that_cannot_be_made_leaves_nothing)
+{
+	struct vmm_serial_config config = {.type = dev->type, .loop = loop};
+	struct faultinj f = {0};
+	unsigned before = fdcount();
+
+	while (faultinj_next(&f)) {
+		struct vmm_platform_device *second = dev;
+		struct vmm_error err = {0};
+		int ret = vmm_serial_create(&second, &config, &err);
+
+		faultinj_stop(&f);
+		ck_assert((ret == 0) == (f.failed == NULL));
+		ck_assert((second != NULL) == (ret == 0));
+		ck_assert((err.message[0] == '\0') == (ret == 0));
+		vmm_serial_destroy(second);
+		ck_assert_uint_eq(fdcount(), before);
+	}
+	/* Nor is the back end taken. */
+	vmm_serial_destroy(dev);
+	config.output = &memory.base;
+	f = (struct faultinj){0};
+	while (faultinj_next(&f)) {
+		int ret = vmm_serial_create(&dev, &config, NULL);
+
+		faultinj_stop(&f);
+		ck_assert((ret == 0) == (f.failed == NULL));
+		ck_assert((memory.base.loop != NULL) == (ret == 0));
+	}
+}
+END_TEST
+
+/* All that ports of each kind owe, after the kind itself. */
+static void add(Suite *suite, const TTest *const *tests, size_t count, SFun setup)
+{
+	for (size_t i = 0; i < count; i++) {
+		suite_add(suite, tests[i], 1, setup, serial_teardown);
+	}
+}
+
 int main(void)
 {
-	const TTest *const tests[] = {
+	const TTest *const uart8250[] = {
 		serial_probe_looks_like_16550a,
 		serial_registers_hold_their_values,
 		serial_thre_enabled_interrupts_each_time,
 		serial_burst_interrupts_once,
 		serial_thre_disabled_stays_quiet,
 		serial_loopback_gives_byte_back,
+		serial_wide_access_goes_register_by_register,
+		serial_reset_restores_registers,
+	};
+	const TTest *const any[] = {
 		serial_line_arrives_whole,
 		serial_prompt_arrives_after_a_moment,
 		serial_more_than_the_buffer_loses_nothing,
 		serial_two_vcpus_lose_nothing,
-		serial_wide_access_goes_register_by_register,
-		serial_reset_restores_registers,
 		serial_destroy_hands_over_the_rest,
 		serial_flush_hands_over_what_is_no_line_yet,
 		serial_without_output_runs,
 		serial_output_in_use_is_refused,
+		serial_of_no_kind_is_refused,
+		serial_that_cannot_be_made_leaves_nothing,
 	};
 	Suite *suite = suite_create("serial");
 
-	for (size_t i = 0; i < sizeof(tests) / sizeof(tests[0]); i++) {
-		suite_add(suite, tests[i], 1, setup, teardown);
-	}
+	add(suite, uart8250, sizeof(uart8250) / sizeof(uart8250[0]), setup_uart8250);
+	add(suite, any, sizeof(any) / sizeof(any[0]), setup_uart8250);
+	add(suite, any, sizeof(any) / sizeof(any[0]), setup_pl011);
 	return suite_finish(suite);
 }

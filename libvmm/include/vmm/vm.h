@@ -125,7 +125,8 @@ enum vmm_vm_state vmm_vm_state(const struct vmm_vm *vm);
 /* ---- CONFIGURING; all return -EBUSY in another state ---- */
 
 /*
- * The kernel: an ELF with a PVH note, or a bzImage (x86_64). Takes the descriptor, which must be
+ * The kernel: an ELF with a PVH note, or a bzImage (x86_64); an Image, also one compressed by gzip
+ * (aarch64). Takes the descriptor, which must be
  * readable with pread, on success; it stays open so that a guest reset loads it afresh. The file is
  * checked here, loaded at start. -ENOEXEC: none of the formats this machine boots (err says which
  * were tried and why not); -EIO, -EINVAL.

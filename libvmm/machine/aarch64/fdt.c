@@ -282,7 +282,10 @@ int vmm_arm_fdt(const struct arm_fdt *fdt, void *buf, size_t cap)
 	if (cap > INT32_MAX) {
 		cap = INT32_MAX;
 	}
-	note(&t, fdt_create(buf, (int)cap));
+	/* libfdt goes by what it finds in the buffer: without a beginning nothing may follow. */
+	if (fdt_create(buf, (int)cap) != 0) {
+		return -ENOSPC;
+	}
 	note(&t, fdt_finish_reservemap(buf));
 	begin(&t, "");
 	string(&t, "compatible", "linux,dummy-virt");

@@ -63,13 +63,54 @@ static int refill(struct arm_gunzip *g, z_stream *z, const struct vmm_image *ima
 	return ret;
 }
 
+/*
+ * Where one member of the file ends another may begin (RFC 1952, 2.2); else what follows is none of
+ * ours. 1: there is one, which comes next.
+ */
+static int next_member(z_stream *z, const struct vmm_image *image, uint64_t *at)
+{
+	uint64_t next = *at - z->avail_in;
+	uint8_t start[2];
+	int ret;
+
+	if (image->size - next < sizeof(start)) {
+		return 0;
+	}
+	ret = image->read(image->ctx, next, start, sizeof(start));
+	if (ret < 0 || start[0] != 0x1f || start[1] != 0x8b) {
+		return ret;
+	}
+	z->avail_in = 0;
+	*at = next;
+	return inflateReset(z) == Z_OK ? 1 : -EBADMSG;
+}
+
+/* Unpacks as much as there is input for, or room. 1: it is to be called again. */
+static int step(struct arm_gunzip *g, z_stream *z, const struct vmm_image *image, uint64_t *at)
+{
+	int ret = z->avail_in == 0 ? refill(g, z, image, at) : 0;
+
+	if (ret < 0) {
+		return ret;
+	}
+	switch (inflate(z, Z_NO_FLUSH)) {
+	case Z_OK:
+		return 1;
+	case Z_BUF_ERROR:
+		return z->avail_in > 0 ? -ENOSPC : 1;
+	case Z_STREAM_END:
+		return next_member(z, image, at);
+	default:
+		return -EBADMSG;
+	}
+}
+
 int vmm_arm_gunzip(struct arm_gunzip *g, const struct vmm_image *image, void *out, size_t cap,
 		   bool all, size_t *len)
 {
 	z_stream z = {.zalloc = take, .zfree = give_back, .opaque = g};
 	uint64_t at = 0;
-	int status = Z_OK;
-	int ret = 0;
+	int ret = 1;
 
 	g->used = 0;
 	if (cap > UINT32_MAX || inflateInit2(&z, GZIP_WINDOW) != Z_OK) {
@@ -77,21 +118,10 @@ int vmm_arm_gunzip(struct arm_gunzip *g, const struct vmm_image *image, void *ou
 	}
 	z.next_out = out;
 	z.avail_out = (uInt)cap;
-	while (ret == 0 && status != Z_STREAM_END && (all || z.avail_out > 0)) {
-		if (z.avail_in == 0) {
-			ret = refill(g, &z, image, &at);
-			if (ret < 0) {
-				break;
-			}
-		}
-		status = inflate(&z, Z_NO_FLUSH);
-		if (status == Z_BUF_ERROR && z.avail_in > 0) {
-			ret = -ENOSPC;
-		} else if (status != Z_OK && status != Z_STREAM_END && status != Z_BUF_ERROR) {
-			ret = -EBADMSG;
-		}
+	while (ret > 0 && (all || z.avail_out > 0)) {
+		ret = step(g, &z, image, &at);
 	}
 	*len = cap - z.avail_out;
 	(void)inflateEnd(&z);
-	return ret;
+	return ret < 0 ? ret : 0;
 }

@@ -45,6 +45,10 @@ static int check_header(const struct header *h, uint64_t file_size, struct arm_p
 	if (flags & FLAG_BIG_ENDIAN) {
 		return vmm_error_set(err, -ENOEXEC, "its kernel is big-endian");
 	}
+	if (image_size == 0 && plan->gzip) {
+		return vmm_error_set(err, -ENOEXEC,
+				     "it is compressed and does not say how large it is");
+	}
 	if (image_size == 0) {
 		text_offset = OLD_TEXT_OFFSET;
 		image_size = file_size;
@@ -103,10 +107,6 @@ int vmm_arm_plan(const struct vmm_image *image, struct arm_gunzip *gunzip, struc
 	default:
 		return vmm_error_wrap(err, ret, "cannot be read");
 	}
-	if (plan->gzip && start.image_size == 0) {
-		return vmm_error_set(err, -ENOEXEC,
-				     "it is compressed and does not say how large it is");
-	}
 	return check_header(&start, plan->gzip ? 0 : image->size, plan, err);
 }
 
@@ -122,8 +122,16 @@ static int unpack(const struct vmm_image *image, struct arm_gunzip *gunzip, cons
 	case -ENOSPC:
 		return vmm_error_set(err, -ENOEXEC, "it unpacks to more than its header says");
 	default:
-		return ret;
+		return ret < 0 ? vmm_error_wrap(err, ret, "cannot be loaded") : 0;
 	}
+}
+
+/* The memory in which it would fit: a multiple of 2 MiB, as memories are. */
+static uint64_t enough(const struct arm_plan *plan)
+{
+	uint64_t end = plan->gpa - RAM_GPA + plan->size;
+
+	return ((end + MIB(2) - 1) & ~(MIB(2) - 1)) + FDT_ROOM;
 }
 
 int vmm_arm_load(const struct vmm_image *image, struct arm_gunzip *gunzip,
@@ -137,7 +145,7 @@ int vmm_arm_load(const struct vmm_image *image, struct arm_gunzip *gunzip,
 	if (plan->gpa > top || plan->size > top - plan->gpa) {
 		return vmm_error_set(err, -EINVAL,
 				     "it needs %llu MiB of memory, and the machine has %llu MiB",
-				     (unsigned long long)((plan->size + FDT_ROOM) >> 20) + 1,
+				     (unsigned long long)(enough(plan) >> 20),
 				     (unsigned long long)(layout->ram >> 20));
 	}
 	ret = vmm_mem_iov(mem, plan->gpa, plan->gzip ? plan->size : image->size, &iov);
