@@ -75,6 +75,17 @@ START_TEST(image_without_its_magic_is_refused)
 }
 END_TEST
 
+/* Its first instruction, a branch over the header, may look like the magic of gzip. */
+START_TEST(image_that_begins_like_gzip_is_an_image)
+{
+	open_image();
+	put(0, 0x14088b1f, 4);
+	ck_assert_msg(make_plan() == 0, "%s", err.message);
+	ck_assert(!plan.gzip);
+	ck_assert_uint_eq(plan.size, IMAGE_SIZE);
+}
+END_TEST
+
 START_TEST(image_big_endian_is_refused)
 {
 	open_image();
@@ -447,6 +458,7 @@ int main(void)
 		image_page_size_is_that_of_its_flags,
 		image_cut_off_anywhere_is_refused,
 		image_without_its_magic_is_refused,
+		image_that_begins_like_gzip_is_an_image,
 		image_big_endian_is_refused,
 		image_of_an_old_kernel_goes_where_those_went,
 		image_far_from_its_base_is_refused,

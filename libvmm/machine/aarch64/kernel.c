@@ -30,6 +30,11 @@ struct header {
 	uint32_t pe_offset;
 };
 
+static bool has_magic(const struct header *h)
+{
+	return memcmp(h->magic, "ARM\x64", sizeof(h->magic)) == 0;
+}
+
 static int check_header(const struct header *h, uint64_t file_size, struct arm_plan *plan,
 			struct vmm_error *err)
 {
@@ -37,7 +42,7 @@ static int check_header(const struct header *h, uint64_t file_size, struct arm_p
 	uint64_t image_size = le64toh(h->image_size);
 	uint64_t flags = le64toh(h->flags);
 
-	if (memcmp(h->magic, "ARM\x64", sizeof(h->magic)) != 0) {
+	if (!has_magic(h)) {
 		return vmm_error_set(err, -ENOEXEC,
 				     "it is no arm64 Image: no ARM\\x64 at byte 56%s",
 				     plan->gzip ? " of what it unpacks to" : "");
@@ -81,7 +86,8 @@ static int read_start(const struct vmm_image *image, struct arm_gunzip *gunzip,
 	if (ret < 0) {
 		return ret;
 	}
-	plan->gzip = memcmp(start, gzip_magic, sizeof(gzip_magic)) == 0;
+	/* An Image begins with an instruction, which may be any. */
+	plan->gzip = !has_magic(start) && memcmp(start, gzip_magic, sizeof(gzip_magic)) == 0;
 	if (plan->gzip) {
 		ret = vmm_arm_gunzip(gunzip, image, start, sizeof(*start), false, &len);
 	}
