@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Kernels and initrds in guest memory, and what a kernel is told there. */
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "machine/x86_64/layout.h"
 #include "suite.h"
@@ -179,40 +177,7 @@ START_TEST(tables_map_the_first_4_gib_to_itself)
 }
 END_TEST
 
-/* ---- descriptors ---- */
-
-START_TEST(image_of_no_file_is_refused)
-{
-	int fds[2];
-
-	ck_assert_int_eq(pipe(fds), 0);
-	ck_assert_int_eq(vmm_image_fd(&image, &fds[0], &err), -EINVAL);
-	(void)close(fds[0]);
-	(void)close(fds[1]);
-	ck_assert_int_eq(vmm_image_fd(&image, &fds[0], &err), -EBADF);
-}
-END_TEST
-
-START_TEST(image_that_shrinks_is_an_io_error)
-{
-	FILE *f = tmpfile();
-	uint8_t byte;
-	int fd;
-
-	ck_assert_ptr_nonnull(f);
-	fd = fileno(f);
-	ck_assert_int_eq(ftruncate(fd, 100), 0);
-	ck_assert_int_eq(vmm_image_fd(&image, &fd, &err), 0);
-	ck_assert_uint_eq(image.size, 100);
-	ck_assert_int_eq(image.read(image.ctx, 99, &byte, 1), 0);
-	ck_assert_int_eq(ftruncate(fd, 50), 0);
-	ck_assert_int_eq(image.read(image.ctx, 99, &byte, 1), -EIO);
-	(void)fclose(f);
-}
-END_TEST
-
 SUITE_MAIN("load", load_puts_segments_where_they_belong, load_into_too_little_memory_is_refused,
 	   initrd_goes_to_the_end_of_memory, initrd_that_does_not_fit_is_refused,
 	   params_pvh_describe_memory_and_initrd, params_linux_fill_the_zero_page,
-	   tables_map_the_first_4_gib_to_itself, image_of_no_file_is_refused,
-	   image_that_shrinks_is_an_io_error)
+	   tables_map_the_first_4_gib_to_itself)
