@@ -332,19 +332,20 @@ static int dispatch_event(struct vmm_loop *loop, const struct epoll_event *event
 int vmm_loop_dispatch(struct vmm_loop *loop, int timeout_ms)
 {
 	struct epoll_event events[BATCH];
+	bool looked;
 	int ran;
 	int count;
 
 	__atomic_store_n(&loop->thread, pthread_self(), __ATOMIC_RELEASE);
 	/* epoll_pwait and not epoll_wait: one system call whatever the libc and the machine. */
-	count = epoll_pwait(loop->epoll_fd, events, BATCH, vmm_loop_wait_ms(loop, timeout_ms),
-			    NULL);
+	count = vmm_loop_look_and_wait(loop, events, BATCH, vmm_loop_wait_ms(loop, timeout_ms),
+				       &looked);
 	if (count < 0) {
 		return errno == EINTR ? 0 : -errno;
 	}
 	loop->depth++;
 	/* First, since a batch of descriptors may take long. */
-	ran = vmm_loop_run_timers(loop);
+	ran = vmm_loop_run_timers(loop) + (looked ? 1 : 0);
 	for (int i = 0; i < count; i++) {
 		ran += dispatch_event(loop, &events[i]);
 	}

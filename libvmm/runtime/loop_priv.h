@@ -49,6 +49,12 @@ struct vmm_loop {
 	int timer_fd;              /* for who waits for vmm_loop_fd; -1 until somebody asks */
 	uint64_t timer_fd_due;     /* what it is set to; 0: not at all */
 
+	struct vmm_loop_poller poller;
+	uint64_t poll_max;   /* nanoseconds; 0: there is no poller */
+	uint64_t poll_now;   /* how long it is worth looking at present */
+	uint64_t poll_since; /* since when there has been nothing; 0: a window is to begin */
+	bool poll_rested;    /* rest was called, and nothing has happened since */
+
 	pthread_mutex_t lock; /* the queue of posted work */
 	struct vmm_work *first;
 	struct vmm_work *last;
@@ -63,6 +69,19 @@ int vmm_loop_run_timers(struct vmm_loop *loop);
 void vmm_source_disarm(struct vmm_source *source);
 /* Makes the timer descriptor. 0 or a negative errno. */
 int vmm_loop_make_timer_fd(struct vmm_loop *loop);
+
+/* CLOCK_MONOTONIC. */
+uint64_t vmm_loop_now_ns(void);
+
+/* loop_poll.c */
+
+/*
+ * epoll_pwait for a loop that may look first: returns as that does, or 0 with *looked set when the
+ * poller found something to do.
+ */
+struct epoll_event;
+int vmm_loop_look_and_wait(struct vmm_loop *loop, struct epoll_event *events, int max,
+			   int timeout_ms, bool *looked);
 
 /* loop_work.c */
 

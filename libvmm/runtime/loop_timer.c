@@ -16,7 +16,7 @@
 #define NS_PER_SECOND UINT64_C(1000000000)
 #define NS_PER_MS     UINT64_C(1000000)
 
-static uint64_t now_ns(void)
+uint64_t vmm_loop_now_ns(void)
 {
 	struct timespec ts;
 
@@ -67,7 +67,7 @@ int vmm_loop_wait_ms(const struct vmm_loop *loop, int timeout_ms)
 	if (!loop->timers || timeout_ms == 0) {
 		return timeout_ms;
 	}
-	now = now_ns();
+	now = vmm_loop_now_ns();
 	if (loop->timers->due <= now) {
 		return 0;
 	}
@@ -123,7 +123,7 @@ int vmm_source_arm(struct vmm_source *source, uint64_t delay_ns)
 		unlink_timer(source);
 	}
 	if (delay_ns > 0) {
-		now = now_ns();
+		now = vmm_loop_now_ns();
 		source->due = delay_ns < UINT64_MAX - now ? now + delay_ns : UINT64_MAX;
 		link_timer(source);
 	}
@@ -140,7 +140,7 @@ int vmm_loop_run_timers(struct vmm_loop *loop)
 		return 0;
 	}
 	/* One that is armed from now on is due later than this, so the loop has an end. */
-	now = now_ns();
+	now = vmm_loop_now_ns();
 	while (loop->timers && loop->timers->due <= now) {
 		struct vmm_source *source = loop->timers;
 

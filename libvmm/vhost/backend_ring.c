@@ -243,6 +243,25 @@ static void wake_driver(const struct vmm_vhost_backend *b)
 	}
 }
 
+static bool poll_rings(void *ctx)
+{
+	return vmm_carrier_poll(((struct vmm_vhost_backend *)ctx)->carrier);
+}
+
+static bool rest_rings(void *ctx)
+{
+	return vmm_carrier_rest(((struct vmm_vhost_backend *)ctx)->carrier);
+}
+
+static void look_at_rings(struct vmm_vhost_backend *b, bool start)
+{
+	const struct vmm_loop_poller poller = {.poll = poll_rings, .rest = rest_rings, .ctx = b};
+
+	if (b->config.poll_ns > 0) {
+		vmm_loop_set_poller(b->config.loop, start ? &poller : NULL, b->config.poll_ns);
+	}
+}
+
 static void start(struct vmm_vhost_backend *b)
 {
 	struct vmm_carrier_start s = {
@@ -273,6 +292,7 @@ static void start(struct vmm_vhost_backend *b)
 	if (ret == 0) {
 		b->resuming = false;
 		wake_driver(b);
+		look_at_rings(b, true);
 		return;
 	}
 	b->active = false;
@@ -302,6 +322,7 @@ void vmm_vhost_stop(struct vmm_vhost_backend *b)
 	if (!b->active) {
 		return;
 	}
+	look_at_rings(b, false);
 	vmm_carrier_stop(b->carrier, next);
 	b->active = false;
 	b->resuming = true;

@@ -203,6 +203,7 @@ static int start_queue(struct vmm_carrier *c, unsigned i, const struct vmm_carri
 
 static void forget_queues(struct vmm_carrier *c)
 {
+	c->polling = false;
 	memset(c->virtqs, 0, sizeof(c->virtqs));
 }
 
@@ -336,4 +337,38 @@ void vmm_carrier_kick(struct vmm_carrier *c, unsigned queue)
 		return;
 	}
 	c->dev->ops->notify(c->dev, queue);
+}
+
+bool vmm_carrier_poll(struct vmm_carrier *c)
+{
+	bool found = false;
+
+	for (unsigned i = 0; c->active && i < c->dev->queue_count; i++) {
+		struct vmm_virtq *q = c->virtqs[i];
+
+		if (q && !c->polling) {
+			vmm_virtq_poll_begin(q);
+		}
+		if (q && vmm_virtq_poll_look(q)) {
+			vmm_carrier_kick(c, i);
+			found = true;
+		}
+	}
+	c->polling = c->active;
+	return found;
+}
+
+bool vmm_carrier_rest(struct vmm_carrier *c)
+{
+	bool found = false;
+
+	for (unsigned i = 0; c->polling && i < c->dev->queue_count; i++) {
+		if (c->virtqs[i] && vmm_virtq_poll_end(c->virtqs[i])) {
+			/* It came before it was asked for: no kick will. */
+			vmm_carrier_kick(c, i);
+			found = true;
+		}
+	}
+	c->polling = false;
+	return found;
 }

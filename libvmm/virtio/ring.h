@@ -71,6 +71,8 @@ struct vmm_virtq {
 
 	uint16_t size;     /* power of two */
 	uint16_t size_max; /* what the arrays below have room for */
+	bool wants_kicks;  /* the device has asked for notifications */
+	bool polled;       /* and somebody looks instead of waiting for them */
 	bool event_idx;
 	bool indirect;
 	bool broken;

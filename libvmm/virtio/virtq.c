@@ -145,6 +145,8 @@ int vmm_virtq_start(struct vmm_virtq *q, struct vmm_mem *mem, const struct vmm_v
 	q->event_idx = config->features & VMM_VIRTIO_F_EVENT_IDX;
 	q->indirect = config->features & VMM_VIRTIO_F_INDIRECT_DESC;
 	q->broken = false;
+	q->wants_kicks = false;
+	q->polled = false;
 	map_areas(q, config);
 	memset(q->is_taken, 0, (size + BITS - 1) / BITS * sizeof(*q->is_taken));
 	q->in_flight = 0;
@@ -402,19 +404,30 @@ void vmm_virtq_flush(struct vmm_virtq *q)
 
 /* ---- notifications ---- */
 
-void vmm_virtq_kick_disable(struct vmm_virtq *q)
+/* With EVENT_IDX the flags stay 0 (section 2.7.10.1); an avail_event left behind does it. */
+static void ask_for_none(struct vmm_virtq *q)
 {
-	/* With EVENT_IDX the flags stay 0 (section 2.7.10.1); an avail_event left behind does it.
-	 */
 	if (!q->broken && !q->event_idx) {
 		ring_store16(q->used_flags, USED_F_NO_NOTIFY);
 	}
 }
 
+void vmm_virtq_kick_disable(struct vmm_virtq *q)
+{
+	q->wants_kicks = false;
+	if (!q->polled) {
+		ask_for_none(q);
+	}
+}
+
 bool vmm_virtq_kick_enable(struct vmm_virtq *q)
 {
+	q->wants_kicks = true;
 	if (q->broken || look(q) < 0) {
 		return false;
+	}
+	if (q->polled) {
+		return vmm_virtq_has_avail(q);
 	}
 	if (q->event_idx) {
 		ring_store16(q->avail_event, q->seen_avail);
@@ -427,6 +440,27 @@ bool vmm_virtq_kick_enable(struct vmm_virtq *q)
 	 */
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	return vmm_virtq_has_avail(q);
+}
+
+void vmm_virtq_poll_begin(struct vmm_virtq *q)
+{
+	q->polled = true;
+	ask_for_none(q);
+	if (!q->broken && q->event_idx) {
+		/* As far away as it can be: once in 65535 chains. */
+		ring_store16(q->avail_event, (uint16_t)(q->seen_avail - 1));
+	}
+}
+
+bool vmm_virtq_poll_look(struct vmm_virtq *q)
+{
+	return q->wants_kicks && vmm_virtq_has_avail(q);
+}
+
+bool vmm_virtq_poll_end(struct vmm_virtq *q)
+{
+	q->polled = false;
+	return q->wants_kicks && vmm_virtq_kick_enable(q);
 }
 
 /* ---- what it says about itself ---- */

@@ -122,6 +122,37 @@ START_TEST(driver_is_interrupted_when_a_ring_gets_another_back_end)
 }
 END_TEST
 
+START_TEST(rings_that_are_looked_at_need_no_kick)
+{
+	struct fix f;
+
+	prepare(&f, FIX_PROTOCOL);
+	f.b->config.poll_ns = UINT64_C(20000000);
+	fix_give_ring(&f, 0, 0);
+	fix_enable(&f, 0, true);
+	fix_driver_ok(&f);
+	fix_offer(&f, 0, 3);
+	ck_assert_int_gt(vmm_loop_dispatch(f.loop, 10000), 0);
+	ck_assert_int_eq(fix_used(&f, 0), 3);
+	/* It has gone to sleep: from now on it takes a kick. */
+	ck_assert_int_eq(vmm_loop_dispatch(f.loop, 1), 0);
+	fix_offer(&f, 0, 4);
+	ck_assert_int_eq(fix_used(&f, 0), -1);
+	/* Nothing of a ring that has stopped is looked at. */
+	ck_assert_int_eq(fix_get_base(&f, 0), 1);
+	ck_assert_int_eq(vmm_loop_dispatch(f.loop, 1), 0);
+	ck_assert_int_eq(fix_used(&f, 0), -1);
+	/* The next start serves it, and looks again. */
+	fix_give_ring(&f, 0, 1);
+	fix_enable(&f, 0, true);
+	ck_assert_int_eq(fix_used(&f, 0), 4);
+	fix_offer(&f, 0, 5);
+	ck_assert_int_gt(vmm_loop_dispatch(f.loop, 10000), 0);
+	ck_assert_int_eq(fix_used(&f, 0), 5);
+	fix_finish(&f);
+}
+END_TEST
+
 START_TEST(without_status_the_first_kick_of_a_ready_ring_starts)
 {
 	struct fix f;
@@ -912,6 +943,7 @@ int main(void)
 		{ring_is_ready_when_the_last_thing_is_there_whatever_the_order, 120},
 		{ring_used_before_anybody_listened_is_served_at_the_start, 1},
 		{driver_is_interrupted_when_a_ring_gets_another_back_end, 1},
+		{rings_that_are_looked_at_need_no_kick, 1},
 		{without_status_the_first_kick_of_a_ready_ring_starts, 1},
 		{without_protocol_features_rings_are_enabled, 1},
 		{features_without_version_1_do_not_start, 1},

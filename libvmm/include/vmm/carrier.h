@@ -127,6 +127,14 @@ void vmm_carrier_write_config(struct vmm_carrier *c, size_t offset, const void *
 void vmm_carrier_kick(struct vmm_carrier *c, unsigned queue);
 
 /*
+ * For a loop that looks before it sleeps (vmm_loop_set_poller): poll notifies the device of queues
+ * that have something new, and says whether there were any; rest asks for notifications again,
+ * and serves what has come before they were. Between the first poll and rest no driver kicks.
+ */
+bool vmm_carrier_poll(struct vmm_carrier *c);
+bool vmm_carrier_rest(struct vmm_carrier *c);
+
+/*
  * ---- for transports without status and queue registers (vhost-user): they start and stop the
  * device themselves and use none of the register calls but those of the configuration space. Loop
  * thread. ----

@@ -66,6 +66,28 @@ int vmm_loop_run(struct vmm_loop *loop);
 void vmm_loop_stop(struct vmm_loop *loop);
 
 /*
+ * What a loop does instead of going to sleep at once, where the next event is likely to come before
+ * it would have woken up: it looks. poll does what there is to do, without a system call if
+ * possible, and says whether there was anything; rest says the loop is about to sleep, so that
+ * whoever comes next has to wake it, and whether somebody has come already. Both on the loop's
+ * thread. rest is called only after poll was.
+ */
+struct vmm_loop_poller {
+	bool (*poll)(void *ctx);
+	bool (*rest)(void *ctx);
+	void *ctx;
+};
+
+/*
+ * Looks for at most max_ns nanoseconds after the last thing that happened; less, and then not at
+ * all, while looking is in vain, and more again when a sleep turns out to have been short. An idle
+ * loop sleeps. poller is copied; NULL, or less than 4000: no looking. Not for a loop whose owner
+ * waits for vmm_loop_fd. Loop thread, from a callback too.
+ */
+void vmm_loop_set_poller(struct vmm_loop *loop, const struct vmm_loop_poller *poller,
+			 uint64_t max_ns);
+
+/*
  * Watches fd for events (VMM_LOOP_*), level-triggered. *out receives the source (out must not be
  * NULL). -EEXIST when fd is watched already, -EPERM for files that cannot be polled, -ENOMEM.
  */

@@ -37,6 +37,9 @@ struct vmm_vhost_backend_config {
 	 * (vmm_mem_seal), and stays mapped when the connection is closed: the process ends then.
 	 */
 	bool sealed_after_start;
+	/* While the device runs, the loop looks at its rings for this long before it sleeps
+	 * (vmm_loop_set_poller); 0: it does not. The loop has no other poller then. */
+	uint64_t poll_ns;
 	/*
 	 * The device is active and has not looked at a ring yet; called once. < 0 closes the
 	 * connection, and no ring is looked at. May be NULL.
