@@ -20,6 +20,8 @@ static const char usage[] =
 	"  --counters-fd N      keep counters in the first page of that memfd\n"
 	"  --guest-memory MIB   the guest has no more than that: limits address space\n"
 	"  --isolation=none     no jail, for debugging\n"
+	"  --poll-us N          look for work for up to N microseconds before sleeping\n"
+	"                       (32; 0: never, for a machine of one processor)\n"
 	"  --uid N, --gid N     with --socket, started as root: who the device becomes\n"
 	"                       (65534)\n"
 	"  --verbose            say more\n"

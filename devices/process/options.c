@@ -16,7 +16,7 @@ static const struct option_spec common[] = {
 	{"counters-fd", OPTION_FD, false}, {"guest-memory", OPTION_VALUE, false},
 	{"isolation", OPTION_VALUE, true}, {"uid", OPTION_VALUE, true},
 	{"gid", OPTION_VALUE, true},       {"verbose", OPTION_FLAG, false},
-	{NULL, OPTION_FLAG, false},
+	{"poll-us", OPTION_VALUE, false},  {NULL, OPTION_FLAG, false},
 };
 
 static unsigned append(const struct option_spec *specs, const struct option_spec **all,

@@ -15,8 +15,13 @@
 
 #define PAUSE_NS UINT64_C(1000000000)
 
+#define POLL_US_DEFAULT 32u
+#define POLL_US_MAX     1000u
+#define NS_PER_US       UINT64_C(1000)
+
 struct run {
 	struct program *p;
+	uint64_t poll_ns;
 	struct vmm_loop *loop;
 	struct vmm_virtio_device *dev;
 	struct vmm_vhost_backend *backend;
@@ -70,6 +75,7 @@ static int serve_one(struct run *r, struct vmm_error *err)
 		.loop = r->loop,
 		.log = &r->p->log,
 		.fd = program_fd(r->p, "fd"),
+		.poll_ns = r->poll_ns,
 		.sealed_after_start = r->p->isolated,
 		.on_start = on_start,
 		.on_closed = on_closed,
@@ -112,6 +118,7 @@ static void on_connection(void *ctx, int listen_fd, uint32_t events)
 	struct vmm_vhost_backend_config config = {
 		.loop = r->loop,
 		.log = &r->p->log,
+		.poll_ns = r->poll_ns,
 		.on_closed = on_served,
 		.ctx = r,
 	};
@@ -189,8 +196,13 @@ static int set_up(struct run *r, struct vmm_error *err)
 	struct program *p = r->p;
 	bool served = r->listen_fd >= 0;
 	int counters = program_fd(p, "counters-fd");
+	uint64_t poll_us = 0;
 	int ret = check_socket(served ? r->listen_fd : program_fd(p, "fd"), served, err);
 
+	if (ret == 0) {
+		ret = program_number(p, "poll-us", 0, POLL_US_MAX, POLL_US_DEFAULT, &poll_us, err);
+		r->poll_ns = poll_us * NS_PER_US;
+	}
 	if (ret == 0 && counters >= 0) {
 		r->counters = counters_map(counters, err);
 		ret = r->counters ? 0 : -EINVAL;

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -44,8 +45,12 @@ static void spawn(struct vmm_process *out, const struct options *options,
 		.no_namespaces = options->unjailed,
 	};
 	struct vmm_error err = {0};
+	char poll_us[16];
 	size_t count = 4;
 
+	(void)snprintf(poll_us, sizeof(poll_us), "%u", options->poll_us);
+	argv[count++] = "--poll-us";
+	argv[count++] = poll_us;
 	for (size_t i = 0; kind->args && kind->args[i]; i++) {
 		argv[count++] = kind->args[i];
 	}

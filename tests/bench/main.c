@@ -75,6 +75,7 @@ static void usage(FILE *to)
 		"  --gap-us N      rest in front of a single read (50)\n"
 		"  --ordinary      on any processor, at any time: as the scheduler likes\n"
 		"  --unjailed      in a process of its own, but not jailed\n"
+		"  --poll-us N     that process looks for work so long before it sleeps (0)\n"
 		"  --raw           print each round, too\n"
 		"  --judge         fail on gross excess: a ratio of more than 1.5\n",
 		to);
@@ -91,6 +92,7 @@ enum {
 	OPT_GAP,
 	OPT_ORDINARY,
 	OPT_UNJAILED,
+	OPT_POLL,
 	OPT_RAW,
 	OPT_JUDGE,
 	OPT_HELP,
@@ -107,6 +109,7 @@ static const struct option long_options[] = {
 	{"gap-us", required_argument, NULL, OPT_GAP},
 	{"ordinary", no_argument, NULL, OPT_ORDINARY},
 	{"unjailed", no_argument, NULL, OPT_UNJAILED},
+	{"poll-us", required_argument, NULL, OPT_POLL},
 	{"raw", no_argument, NULL, OPT_RAW},
 	{"judge", no_argument, NULL, OPT_JUDGE},
 	{"help", no_argument, NULL, OPT_HELP},
@@ -156,6 +159,9 @@ static void take_option(struct options *o, int option)
 		break;
 	case OPT_UNJAILED:
 		o->unjailed = true;
+		break;
+	case OPT_POLL:
+		o->poll_us = number(optarg, 1000);
 		break;
 	case OPT_RAW:
 		o->raw = true;

@@ -5,6 +5,7 @@
 #include "config/foreign.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -72,6 +73,16 @@ void vm_net_finish(struct vm_net *net)
 	vm_net_init(net);
 }
 
+/* Where there is one processor for all, looking would take it from who brings the work. */
+static uint64_t poll_default(void)
+{
+	cpu_set_t cpus;
+
+	return sched_getaffinity(0, sizeof(cpus), &cpus) == 0 && CPU_COUNT(&cpus) < 2
+		       ? 0
+		       : VM_POLL_US_DEFAULT;
+}
+
 void vm_config_init(struct vm_config *config)
 {
 	memset(config, 0, sizeof(*config));
@@ -86,6 +97,7 @@ void vm_config_init(struct vm_config *config)
 	file_init(&config->serial.file);
 	config->console.size_limit = VM_SERIAL_LIMIT_DEFAULT;
 	config->serial.size_limit = VM_SERIAL_LIMIT_DEFAULT;
+	config->poll_us = poll_default();
 }
 
 void vm_config_finish(struct vm_config *config)

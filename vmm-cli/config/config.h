@@ -23,6 +23,8 @@
 #define VM_NAME_MAX 64 /* bytes of a VM's name */
 #define VM_DEVICES_MAX \
 	28 /* disks, cards, file systems: PCI slots less those of the fixed devices */
+#define VM_POLL_US_DEFAULT      32u
+#define VM_POLL_US_MAX          1000u
 #define VM_SERIAL_LIMIT_DEFAULT (UINT64_C(1) << 20)
 #define VM_FS_TAG_MAX           36 /* bytes of a file system's tag */
 #define VM_FS_QUEUES_MAX        8  /* its request queues */
@@ -126,6 +128,9 @@ struct vm_config {
 	struct vm_console console; /* virtio-console: hvc0 */
 	struct vm_console serial;  /* ttyS0, output only */
 	char *rng_src;
+	/* Ours: for how long the processes of disks and cards look for work before they sleep; 0:
+	 * not at all. */
+	uint64_t poll_us;
 	unsigned next_id; /* number of the next automatic id */
 	/* VM directories only: the VM that routes this one's network, NULL when there is none. */
 	char *net_provider;

@@ -141,6 +141,7 @@ int vm_devices_open(struct vm_devices *d, struct vm_config *config, bool restart
 	size_t i;
 
 	d->guest_memory = config->memory.size;
+	d->poll_us = config->poll_us;
 	d->list = calloc(config->disk_count + config->net_count + config->fs_count + 2,
 			 sizeof(*d->list));
 	if (!d->list) {
@@ -171,7 +172,7 @@ int vm_devices_open(struct vm_devices *d, struct vm_config *config, bool restart
 struct args {
 	char *list[ARGS_MAX + 1];
 	size_t count;
-	char texts[4][24];
+	char texts[5][24];
 	size_t text_count;
 };
 
@@ -265,6 +266,8 @@ static void fill_args(struct args *a, const struct vm_device *dev)
 	put(a, "--counters-fd");
 	put(a, "4");
 	put_number(a, "--guest-memory", (dev->owner->guest_memory + MIB - 1) / MIB);
+	/* The others are not waited for. */
+	put_number(a, "--poll-us", dev->disk || dev->net ? dev->owner->poll_us : 0);
 	put_resources(a, dev);
 }
 

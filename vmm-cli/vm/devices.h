@@ -35,6 +35,7 @@ struct vm_devices {
 	struct vm_channel *channel;
 	const char *program;
 	uint64_t guest_memory; /* bytes, which a process may map */
+	uint64_t poll_us;      /* see struct vm_config */
 	const struct vm_devices_events *events;
 	void *ctx;
 	size_t count;
