@@ -27,8 +27,8 @@ struct options {
 	unsigned samples;
 	unsigned requests;
 	unsigned gap_us;
-	unsigned starts; /* of each kind of device, for the cost */
-	bool ordinary;   /* run where and when the scheduler likes */
+	unsigned starts;  /* of each kind of device, for the cost */
+	bool ordinary;    /* run where and when the scheduler likes */
 	unsigned poll_us; /* of the device in a process of its own */
 	bool unjailed;
 	bool raw;    /* each round, too */
