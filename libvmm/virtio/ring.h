@@ -73,6 +73,7 @@ struct vmm_virtq {
 	uint16_t size_max; /* what the arrays below have room for */
 	bool wants_kicks;  /* the device has asked for notifications */
 	bool polled;       /* and somebody looks instead of waiting for them */
+	bool has_news;     /* seen_avail has moved since somebody who looks was told */
 	bool event_idx;
 	bool indirect;
 	bool broken;

@@ -147,6 +147,7 @@ int vmm_virtq_start(struct vmm_virtq *q, struct vmm_mem *mem, const struct vmm_v
 	q->broken = false;
 	q->wants_kicks = false;
 	q->polled = false;
+	q->has_news = false;
 	map_areas(q, config);
 	memset(q->is_taken, 0, (size + BITS - 1) / BITS * sizeof(*q->is_taken));
 	q->in_flight = 0;
@@ -238,6 +239,7 @@ static int look(struct vmm_virtq *q)
 		vmm_virtq_break(q, "the available index jumped");
 		return -EPROTO;
 	}
+	q->has_news = q->has_news || idx != q->seen_avail;
 	q->seen_avail = idx;
 	return 0;
 }
@@ -452,15 +454,23 @@ void vmm_virtq_poll_begin(struct vmm_virtq *q)
 	}
 }
 
+static bool take_news(struct vmm_virtq *q)
+{
+	bool had = q->has_news;
+
+	q->has_news = false;
+	return had;
+}
+
 bool vmm_virtq_poll_look(struct vmm_virtq *q)
 {
-	return q->wants_kicks && vmm_virtq_has_avail(q);
+	return q->wants_kicks && vmm_virtq_has_avail(q) && take_news(q);
 }
 
 bool vmm_virtq_poll_end(struct vmm_virtq *q)
 {
 	q->polled = false;
-	return q->wants_kicks && vmm_virtq_kick_enable(q);
+	return q->wants_kicks && vmm_virtq_kick_enable(q) && take_news(q);
 }
 
 /* ---- what it says about itself ---- */

@@ -306,6 +306,52 @@ START_TEST(poll_of_a_device_is_forgotten_by_a_reset)
 }
 END_TEST
 
+/* A device that has asked for kicks and can do nothing about them hears of each chain once, as it
+ * would by kicks: else whoever looks would never sleep again. */
+START_TEST(poll_of_a_device_that_takes_nothing_finds_each_chain_once)
+{
+	struct fakedrv *drv = driver(_i != 0);
+	struct vmm_carrier *c = fakedrv_carrier(drv);
+
+	dev.echo = false;
+	ck_assert(!vmm_virtq_kick_enable(testdev_queue(&dev, 0)));
+	for (unsigned i = 0; i < 3; i++) {
+		ck_assert(!vmm_carrier_poll(c));
+		add(drv);
+		ck_assert(vmm_carrier_poll(c));
+		ck_assert(!vmm_carrier_poll(c));
+		ck_assert(!vmm_carrier_rest(c));
+		/* The next window begins where this one ended. */
+		ck_assert(!vmm_carrier_poll(c));
+		ck_assert(!vmm_carrier_rest(c));
+	}
+	fakedrv_destroy(drv);
+}
+END_TEST
+
+/* One queue is broken, so none is served until the reset: the other's chains are not found again
+ * and again. */
+START_TEST(poll_of_a_device_that_needs_a_reset_lets_the_loop_sleep)
+{
+	struct fakedrv *drv = driver(_i != 0);
+	struct vmm_carrier *c = fakedrv_carrier(drv);
+	struct fakedrv_buf bufs[] = {FAKEDRV_OUT(fakedrv_alloc(drv, 16), 16)};
+	bool found = true;
+
+	ck_assert(!vmm_carrier_poll(c));
+	*fakedrv_ring(drv, 0)->avail_idx = 30000;
+	ck_assert_int_ge(fakedrv_add(drv, 1, bufs, 1), 0);
+	(void)vmm_carrier_poll(c);
+	ck_assert(fakedrv_needs_reset(drv));
+	for (unsigned i = 0; i < 10; i++) {
+		found = vmm_carrier_poll(c);
+		found = vmm_carrier_rest(c) || found;
+	}
+	ck_assert(!found);
+	fakedrv_destroy(drv);
+}
+END_TEST
+
 /* A device that has not asked for kicks is not bothered; a broken queue is not looked at for ever.
  */
 START_TEST(poll_of_a_broken_queue_finds_nothing)
@@ -340,6 +386,8 @@ int main(void)
 		poll_of_a_device_serves_without_kicks,
 		poll_of_a_device_ends_with_kicks,
 		poll_of_a_device_is_forgotten_by_a_reset,
+		poll_of_a_device_that_takes_nothing_finds_each_chain_once,
+		poll_of_a_device_that_needs_a_reset_lets_the_loop_sleep,
 	};
 	Suite *suite = suite_create("poll");
 

@@ -102,7 +102,8 @@ bool vmm_virtq_kick_enable(struct vmm_virtq *q);
  * For who looks at a queue again and again instead of waiting for notifications. begin: from now on
  * kick_enable asks for none, but remembers. look: whether the device has asked for notifications
  * and there is something that one would have been about. end: asks the driver for those that the
- * device still wants; true as for kick_enable.
+ * device still wants; true when there is such a thing already. Both tell of chains once, as
+ * notifications do: a device that cannot take what there is does not keep anybody awake.
  */
 void vmm_virtq_poll_begin(struct vmm_virtq *q);
 bool vmm_virtq_poll_look(struct vmm_virtq *q);
