@@ -5,28 +5,13 @@
  * other VMMs when they are told not to reboot. With the word "stay" on its command line it halts
  * for ever instead.
  */
-#include <stdint.h>
+#include "hw.h"
 
 #define COM1     0x3f8u
 #define PM_SLEEP 0x601u
 #define SLEEP_S5 0x34u
 
-/* The part of PVH's start info that matters here. */
-struct start_info {
-	uint32_t magic;
-	uint32_t version;
-	uint32_t flags;
-	uint32_t module_count;
-	uint64_t modules;
-	uint64_t cmdline;
-};
-
 void payload_main(const struct start_info *info);
-
-static void out8(uint16_t port, uint8_t value)
-{
-	__asm__ volatile("outb %0, %1" : : "a"(value), "Nd"(port));
-}
 
 void payload_main(const struct start_info *info)
 {
