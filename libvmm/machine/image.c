@@ -8,6 +8,8 @@
 
 #include <linux/fs.h>
 
+#define MIB UINT64_C(1048576)
+
 static int read_fd(void *ctx, uint64_t offset, void *buf, size_t len)
 {
 	const int *fd = ctx;
@@ -53,4 +55,29 @@ int vmm_image_fd(struct vmm_image *image, int *fd, struct vmm_error *err)
 	}
 	*image = (struct vmm_image){.read = read_fd, .ctx = fd, .size = size};
 	return 0;
+}
+
+int vmm_image_load_initrd(const struct vmm_image *image, const struct vmm_initrd_room *room,
+			  struct vmm_mem *mem, uint64_t *gpa, struct vmm_error *err)
+{
+	struct iovec iov;
+	int ret;
+
+	if (image->size == 0) {
+		return vmm_error_set(err, -EINVAL, "it is empty");
+	}
+	if (image->size > room->top ||
+	    ((room->top - image->size) & ~(room->align - 1)) < room->bottom) {
+		return vmm_error_set(err, -EINVAL,
+				     "it has %llu MiB, for which there is no room behind the "
+				     "kernel in %llu MiB of memory",
+				     (unsigned long long)((image->size + MIB - 1) / MIB),
+				     (unsigned long long)(room->ram / MIB));
+	}
+	*gpa = (room->top - image->size) & ~(room->align - 1);
+	ret = vmm_mem_iov(mem, *gpa, image->size, &iov);
+	if (ret == 0) {
+		ret = image->read(image->ctx, 0, iov.iov_base, iov.iov_len);
+	}
+	return ret < 0 ? vmm_error_wrap(err, ret, "cannot be loaded") : 0;
 }

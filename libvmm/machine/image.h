@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include <vmm/error.h>
+#include <vmm/mem.h>
 
 /* read is all or nothing: 0 or a negative errno. */
 struct vmm_image {
@@ -18,5 +19,17 @@ struct vmm_image {
 /* An image out of a descriptor, which ctx must hold: -EINVAL when it is no plain file or block
  * device. */
 int vmm_image_fd(struct vmm_image *image, int *fd, struct vmm_error *err);
+
+/* Guest memory that an initrd may take. */
+struct vmm_initrd_room {
+	uint64_t bottom; /* the end of the kernel */
+	uint64_t top;
+	uint64_t align; /* power of two */
+	uint64_t ram;   /* bytes of all of it, for the message */
+};
+
+/* Puts an initrd as high as it may be. *gpa: where. -EINVAL: empty, or too large; errno of read. */
+int vmm_image_load_initrd(const struct vmm_image *image, const struct vmm_initrd_room *room,
+			  struct vmm_mem *mem, uint64_t *gpa, struct vmm_error *err);
 
 #endif

@@ -168,24 +168,12 @@ int vmm_arm_load_initrd(const struct vmm_image *image, const struct arm_plan *pl
 			struct vmm_mem *mem, const struct arm_layout *layout, uint64_t *gpa,
 			struct vmm_error *err)
 {
-	uint64_t top = vmm_arm_fdt_gpa(layout);
-	struct iovec iov;
-	int ret;
+	const struct vmm_initrd_room room = {
+		.bottom = plan->gpa + plan->size,
+		.top = vmm_arm_fdt_gpa(layout),
+		.align = PAGE,
+		.ram = layout->ram,
+	};
 
-	if (image->size == 0) {
-		return vmm_error_set(err, -EINVAL, "it is empty");
-	}
-	if (image->size > top || ((top - image->size) & ~(PAGE - 1)) < plan->gpa + plan->size) {
-		return vmm_error_set(err, -EINVAL,
-				     "it has %llu MiB, for which there is no room behind the "
-				     "kernel in %llu MiB of memory",
-				     (unsigned long long)((image->size + MIB(1) - 1) >> 20),
-				     (unsigned long long)(layout->ram >> 20));
-	}
-	*gpa = (top - image->size) & ~(PAGE - 1);
-	ret = vmm_mem_iov(mem, *gpa, image->size, &iov);
-	if (ret == 0) {
-		ret = image->read(image->ctx, 0, iov.iov_base, iov.iov_len);
-	}
-	return ret < 0 ? vmm_error_wrap(err, ret, "cannot be loaded") : 0;
+	return vmm_image_load_initrd(image, &room, mem, gpa, err);
 }

@@ -65,27 +65,15 @@ int vmm_x86_load_initrd(const struct vmm_image *image, const struct x86_plan *pl
 			struct vmm_mem *mem, const struct x86_layout *layout, uint64_t *gpa,
 			struct vmm_error *err)
 {
-	uint64_t top = layout->low_ram;
-	struct iovec iov;
-	int ret;
+	struct vmm_initrd_room room = {
+		.bottom = plan->end,
+		.top = layout->low_ram,
+		.align = PAGE,
+		.ram = layout->low_ram,
+	};
 
-	if (plan->initrd_last < top) {
-		top = plan->initrd_last + 1;
+	if (plan->initrd_last < room.top) {
+		room.top = plan->initrd_last + 1;
 	}
-	if (image->size == 0) {
-		return vmm_error_set(err, -EINVAL, "it is empty");
-	}
-	if (image->size > top || ((top - image->size) & ~(PAGE - 1)) < plan->end) {
-		return vmm_error_set(err, -EINVAL,
-				     "it has %llu MiB, for which there is no room behind the "
-				     "kernel in %llu MiB of memory",
-				     (unsigned long long)((image->size + MIB(1) - 1) >> 20),
-				     (unsigned long long)(layout->low_ram >> 20));
-	}
-	*gpa = (top - image->size) & ~(PAGE - 1);
-	ret = vmm_mem_iov(mem, *gpa, image->size, &iov);
-	if (ret == 0) {
-		ret = image->read(image->ctx, 0, iov.iov_base, iov.iov_len);
-	}
-	return ret < 0 ? vmm_error_wrap(err, ret, "cannot be loaded") : 0;
+	return vmm_image_load_initrd(image, &room, mem, gpa, err);
 }
