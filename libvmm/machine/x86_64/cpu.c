@@ -16,6 +16,7 @@
 
 #define CPUID_ENTRIES 256u /* KVM's own limit */
 #define MSRS_MAX      1024u
+#define MSR_BATCH     128u /* KVM takes 255 at once */
 
 #define MSR_TSC          0x10u
 #define MSR_MISC_ENABLE  0x1a0u
@@ -39,12 +40,6 @@ static const uint32_t more_msrs[] = {
 	0x209, 0x20a, 0x20b, 0x20c, 0x20d, 0x20e, 0x20f, 0x277, 0x2ff,
 };
 
-/* A list of one: head.entries[0] lies in the bytes after head. */
-union msr {
-	struct kvm_msrs head;
-	uint8_t bytes[sizeof(struct kvm_msrs) + sizeof(struct kvm_msr_entry)];
-};
-
 struct cpu {
 	struct kvm_regs regs;
 	struct kvm_sregs sregs;
@@ -64,7 +59,8 @@ struct x86_cpus {
 	size_t xsave_size;
 	struct kvm_cpuid2 *supported;
 	struct kvm_msr_list *msr_list;
-	struct cpu *cpu; /* count entries */
+	struct kvm_msrs *batch; /* with room for MSR_BATCH */
+	struct cpu *cpu;        /* count entries */
 };
 
 static int read_msr_list(int kvm_fd, struct kvm_msr_list **out)
@@ -95,8 +91,10 @@ int vmm_x86_cpus_create(struct x86_cpus **out, int kvm_fd, unsigned count, struc
 	*out = NULL;
 	if (cpus) {
 		cpus->cpu = calloc(count, sizeof(*cpus->cpu));
+		cpus->batch = calloc(1, sizeof(*cpus->batch) +
+						MSR_BATCH * sizeof(cpus->batch->entries[0]));
 	}
-	if (!cpus || !cpus->cpu) {
+	if (!cpus || !cpus->cpu || !cpus->batch) {
 		goto error;
 	}
 	cpus->count = count;
@@ -118,6 +116,11 @@ error:
 	return vmm_error_wrap(err, ret, "vCPU state");
 }
 
+unsigned vmm_x86_cpus_phys_bits(const struct x86_cpus *cpus)
+{
+	return vmm_x86_cpuid_phys_bits(cpus->supported);
+}
+
 void vmm_x86_cpus_destroy(struct x86_cpus *cpus)
 {
 	if (!cpus) {
@@ -128,6 +131,7 @@ void vmm_x86_cpus_destroy(struct x86_cpus *cpus)
 		free(cpus->cpu[i].msrs);
 	}
 	free(cpus->cpu);
+	free(cpus->batch);
 	free(cpus->supported);
 	free(cpus->msr_list);
 	free(cpus);
@@ -152,32 +156,58 @@ static int set_cpuid(const struct x86_cpus *cpus, unsigned index, int fd)
 	return ret;
 }
 
-/* One at a time: KVM stops at the first that this host or this guest's CPUID does not have. */
-static void save_msr(struct cpu *cpu, int fd, uint32_t index)
+/*
+ * Reads or writes count registers, as few calls at a time as can be, and keeps those that were:
+ * KVM stops at the first that this host or this guest's CPUID does not have. *kept: how many, in
+ * front.
+ */
+static int move_msrs(struct kvm_msrs *batch, int fd, bool write, struct kvm_msr_entry *msrs,
+		     size_t count, size_t *kept)
 {
-	union msr m = {.bytes = {0}};
+	size_t at = 0;
 
-	m.head.nmsrs = 1;
-	m.head.entries[0].index = index;
-	/* The clock runs on: setting it back one vCPU after the other would unsynchronise them. */
-	if (index != MSR_TSC && ioctl(fd, KVM_GET_MSRS, &m) == 1) {
-		cpu->msrs[cpu->msr_count++] = m.head.entries[0];
+	*kept = 0;
+	while (at < count) {
+		size_t n = count - at < MSR_BATCH ? count - at : MSR_BATCH;
+		int done;
+
+		batch->nmsrs = (uint32_t)n;
+		memcpy(batch->entries, msrs + at, n * sizeof(*msrs));
+		done = write ? ioctl(fd, KVM_SET_MSRS, batch) : ioctl(fd, KVM_GET_MSRS, batch);
+		if (done < 0) {
+			return -errno;
+		}
+		memcpy(msrs + *kept, batch->entries, (size_t)done * sizeof(*msrs));
+		*kept += (size_t)done;
+		/* And over the one that it stopped at. */
+		at += (size_t)done < n ? (size_t)done + 1 : n;
 	}
+	return 0;
 }
 
 static int save_msrs(const struct x86_cpus *cpus, struct cpu *cpu, int fd)
 {
 	size_t more = sizeof(more_msrs) / sizeof(more_msrs[0]);
+	size_t count = 0;
+	int ret;
 
 	cpu->msrs = calloc(cpus->msr_list->nmsrs + more, sizeof(*cpu->msrs));
 	if (!cpu->msrs) {
 		return -ENOMEM;
 	}
 	for (uint32_t i = 0; i < cpus->msr_list->nmsrs; i++) {
-		save_msr(cpu, fd, cpus->msr_list->indices[i]);
+		/* The clock runs on: setting it back one vCPU after the other would unsynchronise
+		 * them. */
+		if (cpus->msr_list->indices[i] != MSR_TSC) {
+			cpu->msrs[count++].index = cpus->msr_list->indices[i];
+		}
 	}
 	for (size_t i = 0; i < more; i++) {
-		save_msr(cpu, fd, more_msrs[i]);
+		cpu->msrs[count++].index = more_msrs[i];
+	}
+	ret = move_msrs(cpus->batch, fd, false, cpu->msrs, count, &cpu->msr_count);
+	if (ret < 0) {
+		return ret;
 	}
 	/* There is no firmware to do it: memory is write-back, string instructions are fast. */
 	for (size_t i = 0; i < cpu->msr_count; i++) {
@@ -227,22 +257,7 @@ int vmm_x86_cpus_setup(struct x86_cpus *cpus, struct vmm_kvm *kvm, struct vmm_er
 
 /* ---- put back ---- */
 
-static int restore_msrs(const struct cpu *cpu, int fd)
-{
-	for (size_t i = 0; i < cpu->msr_count; i++) {
-		union msr m = {.bytes = {0}};
-
-		m.head.nmsrs = 1;
-		m.head.entries[0] = cpu->msrs[i];
-		/* Some can be read and not written; a guest cannot have changed those. */
-		if (ioctl(fd, KVM_SET_MSRS, &m) < 0) {
-			return -errno;
-		}
-	}
-	return 0;
-}
-
-static int restore(const struct cpu *cpu, int fd)
+static int restore(const struct x86_cpus *cpus, struct cpu *cpu, int fd)
 {
 	int ret;
 
@@ -253,8 +268,11 @@ static int restore(const struct cpu *cpu, int fd)
 	    ioctl(fd, KVM_SET_LAPIC, &cpu->lapic) != 0) {
 		return -errno;
 	}
-	/* After the local APIC: its timer's deadline is one of them. */
-	ret = restore_msrs(cpu, fd);
+	/*
+	 * After the local APIC: its timer's deadline is one of them. Some can be read and not
+	 * written; a guest cannot have changed those, and they are not tried again.
+	 */
+	ret = move_msrs(cpus->batch, fd, true, cpu->msrs, cpu->msr_count, &cpu->msr_count);
 	if (ret < 0) {
 		return ret;
 	}
@@ -328,7 +346,7 @@ int vmm_x86_cpus_reset(struct x86_cpus *cpus, struct vmm_kvm *kvm, enum x86_boot
 	for (unsigned i = 0; ret == 0 && i < cpus->count; i++) {
 		int fd = vmm_kvm_vcpu_fd(kvm, i);
 
-		ret = restore(&cpus->cpu[i], fd);
+		ret = restore(cpus, &cpus->cpu[i], fd);
 		if (ret == 0 && i == 0) {
 			ret = enter_kernel(&cpus->cpu[0], fd, boot, entry);
 		}

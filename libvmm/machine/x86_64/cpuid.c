@@ -186,22 +186,17 @@ int vmm_x86_cpuid_for(const struct kvm_cpuid2 *supported, unsigned index, unsign
 	return ret == 0 && topology ? append_topology(out, cap, index, count) : ret;
 }
 
-int vmm_x86_phys_bits(int kvm_fd, unsigned *bits, struct vmm_error *err)
+unsigned vmm_x86_cpuid_phys_bits(const struct kvm_cpuid2 *supported)
 {
-	struct kvm_cpuid2 *c;
-	int ret = vmm_x86_cpuid_supported(kvm_fd, &c);
+	unsigned bits = 36;
 
-	if (!c) {
-		return vmm_error_wrap(err, ret, "KVM: supported CPUID");
-	}
-	*bits = 36;
-	for (unsigned i = 0; i < c->nent; i++) {
-		unsigned value = c->entries[i].eax & 0xff;
+	for (unsigned i = 0; i < supported->nent; i++) {
+		unsigned value = supported->entries[i].eax & 0xff;
 
-		if (c->entries[i].function == LEAF_EXT_SIZES && value >= 36 && value <= 52) {
-			*bits = value;
+		if (supported->entries[i].function == LEAF_EXT_SIZES && value >= 36 &&
+		    value <= 52) {
+			bits = value;
 		}
 	}
-	free(c);
-	return 0;
+	return bits;
 }

@@ -41,7 +41,6 @@ int vmm_machine_create(struct vmm_machine **out, const struct vmm_machine_config
 		       struct vmm_error *err)
 {
 	struct vmm_machine *m = calloc(1, sizeof(*m));
-	unsigned phys_bits = 0;
 	int ret;
 
 	*out = NULL;
@@ -55,12 +54,10 @@ int vmm_machine_create(struct vmm_machine **out, const struct vmm_machine_config
 		free(m);
 		return vmm_error_set(err, -ENOMEM, "machine: out of memory");
 	}
-	ret = vmm_x86_phys_bits(config->kvm_fd, &phys_bits, err);
+	ret = vmm_x86_cpus_create(&m->cpus, config->kvm_fd, config->vcpus, err);
 	if (ret == 0) {
-		ret = vmm_x86_layout(&m->layout, config->memory_size, phys_bits, err);
-	}
-	if (ret == 0) {
-		ret = vmm_x86_cpus_create(&m->cpus, config->kvm_fd, config->vcpus, err);
+		ret = vmm_x86_layout(&m->layout, config->memory_size,
+				     vmm_x86_cpus_phys_bits(m->cpus), err);
 	}
 	if (ret < 0) {
 		vmm_machine_destroy(m);

@@ -112,11 +112,11 @@ int vmm_x86_acpi(const struct x86_acpi *acpi, uint64_t gpa, uint8_t *buf, size_t
 
 struct x86_cpus;
 
-/* Bits of a physical address, from what KVM supports. */
-int vmm_x86_phys_bits(int kvm_fd, unsigned *bits, struct vmm_error *err);
 /* Reads what KVM can offer to guests on this host. */
 int vmm_x86_cpus_create(struct x86_cpus **out, int kvm_fd, unsigned count, struct vmm_error *err);
 void vmm_x86_cpus_destroy(struct x86_cpus *cpus);
+/* Bits of a physical address, from what KVM supports. */
+unsigned vmm_x86_cpus_phys_bits(const struct x86_cpus *cpus);
 /* Sets CPUID on the new vCPUs of kvm and remembers their state. */
 int vmm_x86_cpus_setup(struct x86_cpus *cpus, struct vmm_kvm *kvm, struct vmm_error *err);
 /* Back to that state; vCPU 0 at entry, the others waiting for their start-up signal. */
@@ -126,6 +126,7 @@ int vmm_x86_cpus_reset(struct x86_cpus *cpus, struct vmm_kvm *kvm, enum x86_boot
 /* cpuid.c: the supported leaves, made fit for vCPU index of count. cap entries; -E2BIG. */
 struct kvm_cpuid2;
 int vmm_x86_cpuid_supported(int kvm_fd, struct kvm_cpuid2 **out);
+unsigned vmm_x86_cpuid_phys_bits(const struct kvm_cpuid2 *supported);
 int vmm_x86_cpuid_for(const struct kvm_cpuid2 *supported, unsigned index, unsigned count,
 		      bool tsc_deadline, struct kvm_cpuid2 *out, unsigned cap);
 
