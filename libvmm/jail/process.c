@@ -1,75 +1,31 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * Starting a process that is to be jailed. Three processes are at work:
- *
- *	the caller	forks the launcher, and reads from a pipe how it went
- *	the launcher	puts descriptors in place, becomes the new user, clones the new process
- *			into its namespaces as a sibling of itself (CLONE_PARENT), says its
- *			id, and ends
- *	the new process	maps its one id, asks to die with the caller, executes the program
- *
- * The launcher is there because the user namespace must belong to the new user, not to root, and
- * because the caller must not change itself. Between fork and exec only calls that are safe in a
- * copy of a process with threads are made. The pipe closes itself at exec: its end without a word
- * of failure is success.
+/* Which processes are started, how, and with how much less where the kernel refuses; see launch.c.
  */
 #include <vmm/process.h>
 
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
-#include <linux/capability.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
-#include <string.h>
+#include <stdlib.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "internal.h"
+#include "launch.h"
 #include "uapi.h"
 
 #define FD_NUMBER_MAX 1023
-#define STDIO_FDS     3
-/* Those of the caller, /dev/null three times, the program and the pipe. */
-#define PLACES_MAX (VMM_PROCESS_FDS_MAX + STDIO_FDS)
-
-/* Where a start can fail. */
-enum step {
-	STEP_START,
-	STEP_FDS,
-	STEP_USER,
-	STEP_CLONE,
-	STEP_IDS,
-	STEP_CAPS,
-	STEP_PARENT,
-	STEP_EXEC,
-};
 
 static const char *const step_words[] = {
-	[STEP_START] = "cannot be started",     [STEP_FDS] = "descriptors cannot be put in place",
-	[STEP_USER] = "cannot become the user", [STEP_CLONE] = "cannot make its namespaces",
-	[STEP_IDS] = "cannot map its user",     [STEP_CAPS] = "cannot keep capabilities",
-	[STEP_PARENT] = "nobody waits for it",  [STEP_EXEC] = "cannot be executed",
-};
-
-/* What comes through the pipe: the new process's id, or a failure. */
-struct report {
-	pid_t pid; /* 0: failure */
-	enum step step;
-	int error;
-};
-
-struct launch {
-	const struct vmm_process_config *config;
-	struct vmm_process_fd places[PLACES_MAX];
-	size_t place_count;
-	int top;     /* above all numbers of places */
-	int program; /* descriptor */
-	int pipe;    /* the writing end */
-	bool root;
-	uint64_t spaces;
-	sigset_t unblocked;
+	[LAUNCH_START] = "cannot be started",
+	[LAUNCH_FDS] = "descriptors cannot be put in place",
+	[LAUNCH_USER] = "cannot become the user",
+	[LAUNCH_CLONE] = "cannot make its namespaces",
+	[LAUNCH_IDS] = "cannot map its user",
+	[LAUNCH_CAPS] = "cannot keep capabilities",
+	[LAUNCH_PARENT] = "nobody waits for it",
+	[LAUNCH_EXEC] = "cannot be executed",
 };
 
 #define OTHER_SPACES \
@@ -87,263 +43,7 @@ static const uint64_t rungs[] = {
 
 #define RUNGS (sizeof(rungs) / sizeof(rungs[0]))
 
-/* ---- in the launcher and in the new process ---- */
-
-_Noreturn static void fail(const struct launch *l, enum step step)
-{
-	struct report r = {.pid = 0, .step = step, .error = errno};
-
-	(void)!write(l->pipe, &r, sizeof(r));
-	_exit(1);
-}
-
-/* Above all places, so that putting one in place cannot overwrite another. */
-static int out_of_the_way(const struct launch *l, int fd)
-{
-	int moved = fcntl(fd, F_DUPFD_CLOEXEC, l->top);
-
-	if (moved < 0) {
-		fail(l, STEP_FDS);
-	}
-	return moved;
-}
-
-static void place_fds(struct launch *l)
-{
-	l->pipe = out_of_the_way(l, l->pipe);
-	l->program = out_of_the_way(l, l->program);
-	for (size_t i = 0; i < l->place_count; i++) {
-		l->places[i].from = out_of_the_way(l, l->places[i].from);
-	}
-	if (syscall(SYS_close_range, 0, ~0u, CLOSE_RANGE_CLOEXEC) != 0) {
-		fail(l, STEP_FDS);
-	}
-	for (size_t i = 0; i < l->place_count; i++) {
-		if (dup2(l->places[i].from, l->places[i].to) < 0) {
-			fail(l, STEP_FDS);
-		}
-	}
-}
-
-/*
- * Effective capabilities go with the user id, permitted ones are kept for rungs without a user
- * namespace. Dumpable, or files of /proc/self would belong to root.
- */
-static void become_user(const struct launch *l)
-{
-	uid_t uid = l->config->uid;
-	gid_t gid = l->config->gid;
-
-	if (setgroups(0, NULL) != 0 || prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) != 0 ||
-	    setresgid(gid, gid, gid) != 0 || setresuid(uid, uid, uid) != 0 ||
-	    prctl(PR_SET_DUMPABLE, 1, 0, 0, 0) != 0) {
-		fail(l, STEP_USER);
-	}
-}
-
-/* What vmm_jail_enter needs to make namespaces and mounts, and to empty the bounding set. */
-static const unsigned kept_caps[] = {CAP_SYS_ADMIN, CAP_SYS_CHROOT, CAP_SETPCAP};
-
-#define KEPT_CAPS (sizeof(kept_caps) / sizeof(kept_caps[0]))
-
-/* Of all capabilities those, in every set: only ambient ones outlive exec. */
-static void keep_caps(const struct launch *l)
-{
-	struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
-	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = {{0}};
-	uint32_t mask = 0;
-
-	for (size_t i = 0; i < KEPT_CAPS; i++) {
-		mask |= UINT32_C(1) << kept_caps[i];
-	}
-	data[0] = (struct __user_cap_data_struct){mask, mask, mask};
-	if (syscall(SYS_capset, &head, data) != 0) {
-		fail(l, STEP_CAPS);
-	}
-	for (size_t i = 0; i < KEPT_CAPS; i++) {
-		if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, kept_caps[i], 0, 0) != 0) {
-			fail(l, STEP_CAPS);
-		}
-	}
-}
-
-/* The pipe's other end is the caller's: it has gone when it went before PDEATHSIG was set. */
-static bool caller_is_there(const struct launch *l)
-{
-	struct pollfd p = {.fd = l->pipe};
-
-	return poll(&p, 1, 0) == 0;
-}
-
-static void default_signals(const struct launch *l)
-{
-	struct sigaction action = {.sa_handler = SIG_DFL};
-
-	/* Some cannot be set, and are as they should be. */
-	for (int signo = 1; signo <= SIGRTMAX; signo++) {
-		(void)sigaction(signo, &action, NULL);
-	}
-	(void)sigprocmask(SIG_SETMASK, &l->unblocked, NULL);
-}
-
-_Noreturn static void new_process(const struct launch *l, unsigned uid, unsigned gid)
-{
-	static char *const no_environment[] = {NULL};
-	const struct vmm_process_config *config = l->config;
-	int ret;
-
-	if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0 || !caller_is_there(l)) {
-		fail(l, STEP_PARENT);
-	}
-	if (l->spaces & CLONE_NEWUSER) {
-		ret = vmm_jail_map_ids(uid, gid);
-		if (ret < 0) {
-			errno = -ret;
-			fail(l, STEP_IDS);
-		}
-	}
-	(void)setsid();
-	if (chdir("/") != 0) {
-		fail(l, STEP_EXEC);
-	}
-	default_signals(l);
-	(void)syscall(SYS_execveat, l->program, "", config->argv,
-		      config->envp ? config->envp : no_environment, AT_EMPTY_PATH);
-	fail(l, STEP_EXEC);
-}
-
-_Noreturn static void launcher(struct launch *l, int reading_end)
-{
-	struct jail_clone_args args = {.flags = l->spaces | CLONE_PARENT};
-	struct report r = {.pid = 0};
-	unsigned uid;
-	unsigned gid;
-
-	(void)close(reading_end);
-	place_fds(l);
-	if (l->root) {
-		become_user(l);
-	}
-	if (l->root && !(l->spaces & CLONE_NEWUSER) && !l->config->no_namespaces) {
-		keep_caps(l);
-	}
-	uid = geteuid();
-	gid = getegid();
-	r.pid = (pid_t)syscall(SYS_clone3, &args, sizeof(args));
-	if (r.pid < 0) {
-		fail(l, STEP_CLONE);
-	}
-	if (r.pid == 0) {
-		new_process(l, uid, gid);
-	}
-	(void)!write(l->pipe, &r, sizeof(r));
-	_exit(0);
-}
-
-/* ---- in the caller ---- */
-
-/* Until every copy of the writing end is closed. The last failure counts, and the id. */
-static void read_reports(int fd, pid_t *pid, struct report *failure)
-{
-	struct report r;
-	ssize_t got;
-
-	for (;;) {
-		got = read(fd, &r, sizeof(r));
-		if (got == (ssize_t)sizeof(r) && r.pid > 0) {
-			*pid = r.pid;
-		} else if (got == (ssize_t)sizeof(r)) {
-			*failure = r;
-		} else if (got >= 0 || errno != EINTR) {
-			return;
-		}
-	}
-}
-
-static void reap(pid_t pid)
-{
-	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR) {
-	}
-}
-
-/* One rung. 0, or -errno with *failure saying where. */
-static int attempt(struct launch *l, pid_t *out, struct report *failure)
-{
-	struct launch copy = *l;
-	pid_t pid = 0;
-	pid_t child;
-	int ends[2];
-
-	*failure = (struct report){.step = STEP_START};
-	if (pipe2(ends, O_CLOEXEC) != 0) {
-		return -errno;
-	}
-	copy.pipe = ends[1];
-	child = fork();
-	if (child == 0) {
-		launcher(&copy, ends[0]);
-	}
-	failure->error = child < 0 ? errno : 0;
-	(void)close(ends[1]);
-	if (child > 0) {
-		read_reports(ends[0], &pid, failure);
-		reap(child);
-	}
-	(void)close(ends[0]);
-	if (failure->error == 0 && pid > 0) {
-		*out = pid;
-		return 0;
-	}
-	if (pid > 0) {
-		reap(pid);
-	}
-	/* Neither an id nor a word: the launcher was killed. */
-	return failure->error ? -failure->error : -ECHILD;
-}
-
-/* Refused for good, that is: what is short for a moment is no reason to do with less. */
-static bool next_rung_may_help(const struct report *failure)
-{
-	bool refusal = failure->step == STEP_CLONE || failure->step == STEP_IDS ||
-		       failure->step == STEP_CAPS;
-
-	return refusal && failure->error != EAGAIN && failure->error != ENOMEM &&
-	       failure->error != EMFILE;
-}
-
-static int climb_down(struct launch *l, pid_t *pid, struct vmm_error *err)
-{
-	struct report failure = {.step = STEP_START};
-	int ret = 0;
-
-	for (size_t i = l->config->no_namespaces ? RUNGS - 1 : 0; i < RUNGS; i++) {
-		l->spaces = rungs[i];
-		ret = attempt(l, pid, &failure);
-		if (ret == 0 || !next_rung_may_help(&failure)) {
-			break;
-		}
-	}
-	if (ret < 0) {
-		return vmm_error_wrap(err, ret, "%s: %s", l->config->program,
-				      step_words[failure.step]);
-	}
-	return 0;
-}
-
-/* Nothing of this process's may run in its copies, a handler for instance. */
-static int with_signals_blocked(struct launch *l, pid_t *pid, struct vmm_error *err)
-{
-	sigset_t all;
-	sigset_t before;
-	int ret;
-
-	(void)sigfillset(&all);
-	(void)sigemptyset(&l->unblocked);
-	(void)pthread_sigmask(SIG_SETMASK, &all, &before);
-	ret = climb_down(l, pid, err);
-	(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
-	return ret;
-}
+/* ---- one of them ---- */
 
 static bool is_place(const struct launch *l, int to)
 {
@@ -372,7 +72,7 @@ static int plan_places(struct launch *l, int null, struct vmm_error *err)
 	const struct vmm_process_config *config = l->config;
 	int ret;
 
-	l->top = STDIO_FDS;
+	l->top = LAUNCH_STDIO_FDS;
 	for (size_t i = 0; i < config->fd_count; i++) {
 		const struct vmm_process_fd *fd = &config->fds[i];
 
@@ -386,7 +86,7 @@ static int plan_places(struct launch *l, int null, struct vmm_error *err)
 					     config->program, fd->to);
 		}
 	}
-	for (int to = 0; to < STDIO_FDS; to++) {
+	for (int to = 0; to < LAUNCH_STDIO_FDS; to++) {
 		if (!is_place(l, to)) {
 			(void)add_place(l, null, to);
 		}
@@ -417,48 +117,183 @@ static int open_pidfd(struct vmm_process *out, pid_t pid, const char *program,
 
 	if (fd < 0) {
 		(void)kill(pid, SIGKILL);
-		reap(pid);
+		vmm_launch_reap(pid);
 		return vmm_error_wrap(err, ret, "%s: no pidfd", program);
 	}
 	*out = (struct vmm_process){.pid = pid, .pidfd = fd};
 	return 0;
 }
 
-static int spawn(struct launch *l, int null, struct vmm_process *out, struct vmm_error *err)
+/* What can be known before anything is started. On failure too the launch is to be cleaned up. */
+static int prepare(struct launch *l, const struct vmm_process_config *config, int null,
+		   struct vmm_error *err)
 {
-	pid_t pid = 0;
-	int ret = plan_places(l, null, err);
+	int ret = check(config, err);
 
+	l->config = config;
+	l->root = geteuid() == 0;
+	if (ret == 0) {
+		ret = plan_places(l, null, err);
+	}
+	if (ret == 0) {
+		l->program = open(config->program, O_PATH | O_CLOEXEC);
+		ret = l->program < 0 ? vmm_error_wrap(err, -errno, "%s", config->program) : 0;
+	}
+	return ret;
+}
+
+static void clean_up(struct launch *l)
+{
+	if (l->program >= 0) {
+		(void)close(l->program);
+	}
+}
+
+/* Refused for good, that is: what is short for a moment is no reason to do with less. */
+static bool next_rung_may_help(const struct launch_report *failure)
+{
+	bool refusal = failure->step == LAUNCH_CLONE || failure->step == LAUNCH_IDS ||
+		       failure->step == LAUNCH_CAPS;
+
+	return refusal && failure->error != EAGAIN && failure->error != ENOMEM &&
+	       failure->error != EMFILE;
+}
+
+static int begin(struct launch *l, const struct launch *others, size_t other_count,
+		 struct vmm_error *err)
+{
+	int ret;
+
+	l->spaces = rungs[l->config->no_namespaces ? RUNGS - 1 : 0];
+	ret = vmm_launch_begin(l, others, other_count);
+	return ret < 0 ? vmm_error_wrap(err, ret, "%s: %s", l->config->program,
+					step_words[LAUNCH_START])
+		       : 0;
+}
+
+/* Of what was begun; where the kernel refuses, with less. */
+static int finish(struct launch *l, const struct launch *others, size_t other_count,
+		  struct vmm_process *out, struct vmm_error *err)
+{
+	struct launch_report failure;
+	pid_t pid = 0;
+	int ret = vmm_launch_end(l, &pid, &failure);
+
+	for (size_t i = 1; ret < 0 && i < RUNGS; i++) {
+		if (l->config->no_namespaces || !next_rung_may_help(&failure)) {
+			break;
+		}
+		l->spaces = rungs[i];
+		failure = (struct launch_report){.step = LAUNCH_START};
+		ret = vmm_launch_begin(l, others, other_count);
+		if (ret == 0) {
+			ret = vmm_launch_end(l, &pid, &failure);
+		}
+	}
 	if (ret < 0) {
-		return ret;
+		return vmm_error_wrap(err, ret, "%s: %s", l->config->program,
+				      step_words[failure.step]);
 	}
-	l->program = open(l->config->program, O_PATH | O_CLOEXEC);
-	if (l->program < 0) {
-		return vmm_error_wrap(err, -errno, "%s", l->config->program);
+	return open_pidfd(out, pid, l->config->program, err);
+}
+
+/* ---- several ---- */
+
+/* All under way at the same time, so that they are waited for together. */
+static int run(struct launch *launches, size_t count, struct vmm_process *out, size_t *failed,
+	       struct vmm_error *err)
+{
+	size_t begun = 0;
+	int ret = 0;
+
+	while (ret == 0 && begun < count) {
+		ret = begin(&launches[begun], launches, begun, err);
+		*failed = begun;
+		begun += ret == 0;
 	}
-	ret = with_signals_blocked(l, &pid, err);
-	(void)close(l->program);
-	return ret < 0 ? ret : open_pidfd(out, pid, l->config->program, err);
+	for (size_t i = 0; i < begun; i++) {
+		/* Also after a failure: what was begun has to be ended. */
+		int own = finish(&launches[i], launches, begun, &out[i], ret == 0 ? err : NULL);
+
+		if (ret == 0 && own < 0) {
+			*failed = i;
+			ret = own;
+		}
+	}
+	return ret;
+}
+
+/* Nothing of this process's may run in its copies, a handler for instance. */
+static int with_signals_blocked(struct launch *launches, size_t count, struct vmm_process *out,
+				size_t *failed, struct vmm_error *err)
+{
+	sigset_t all;
+	sigset_t before;
+	int ret;
+
+	(void)sigfillset(&all);
+	(void)pthread_sigmask(SIG_SETMASK, &all, &before);
+	for (size_t i = 0; i < count; i++) {
+		(void)sigemptyset(&launches[i].unblocked);
+	}
+	ret = run(launches, count, out, failed, err);
+	(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+	return ret;
+}
+
+static int spawn(struct launch *launches, const struct vmm_process_config *configs, size_t count,
+		 struct vmm_process *out, size_t *failed, struct vmm_error *err)
+{
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	int ret = null < 0 ? vmm_error_wrap(err, -errno, "/dev/null") : 0;
+
+	for (size_t i = 0; ret == 0 && i < count; i++) {
+		*failed = i;
+		ret = prepare(&launches[i], &configs[i], null, err);
+	}
+	if (ret == 0) {
+		ret = with_signals_blocked(launches, count, out, failed, err);
+	}
+	if (null >= 0) {
+		(void)close(null);
+	}
+	return ret;
+}
+
+int vmm_process_spawn_all(struct vmm_process *out, const struct vmm_process_config *configs,
+			  size_t count, size_t *failed, struct vmm_error *err)
+{
+	struct launch *launches = calloc(count ? count : 1, sizeof(*launches));
+	int ret;
+
+	*failed = 0;
+	for (size_t i = 0; i < count; i++) {
+		out[i] = (struct vmm_process){.pid = 0};
+	}
+	if (!launches) {
+		return vmm_error_set(err, -ENOMEM, "processes: out of memory");
+	}
+	for (size_t i = 0; i < count; i++) {
+		launches[i].program = -1;
+		launches[i].reading = -1;
+	}
+	ret = spawn(launches, configs, count, out, failed, err);
+	for (size_t i = 0; i < count; i++) {
+		clean_up(&launches[i]);
+		if (ret < 0) {
+			vmm_process_kill(&out[i]);
+		}
+	}
+	free(launches);
+	return ret;
 }
 
 int vmm_process_spawn(struct vmm_process *out, const struct vmm_process_config *config,
 		      struct vmm_error *err)
 {
-	struct launch l = {.config = config, .root = geteuid() == 0};
-	int ret = check(config, err);
-	int null;
+	size_t failed;
 
-	*out = (struct vmm_process){.pid = 0};
-	if (ret < 0) {
-		return ret;
-	}
-	null = open("/dev/null", O_RDWR | O_CLOEXEC);
-	if (null < 0) {
-		return vmm_error_wrap(err, -errno, "/dev/null");
-	}
-	ret = spawn(&l, null, out, err);
-	(void)close(null);
-	return ret;
+	return vmm_process_spawn_all(out, config, 1, &failed, err);
 }
 
 /* ---- afterwards ---- */
@@ -489,7 +324,7 @@ void vmm_process_kill(struct vmm_process *p)
 		return;
 	}
 	(void)syscall(SYS_pidfd_send_signal, p->pidfd, SIGKILL, NULL, 0);
-	reap(p->pid);
+	vmm_launch_reap(p->pid);
 	(void)close(p->pidfd);
 	*p = (struct vmm_process){.pid = 0};
 }

@@ -171,7 +171,7 @@ check_symbols()
 			# A pty makes the terminal raw that it opened itself.
 			[[ $member == *:pty.c.o: && $name == tcsetattr ]] && continue
 			# Between fork and exec there is no caller to return to.
-			[[ $member == *:process.c.o: && $name == _exit ]] && continue
+			[[ $member == *:launch.c.o: && $name == _exit ]] && continue
 			complain "${archive##*/}: calls $name"
 		done < <(nm -A -u "$archive" 2>/dev/null | awk '{ print $1, $3 }' | sort -u |
 			grep -E ' (exit|_exit|_Exit|quick_exit|abort|__assert_fail|printf|puts|putchar|perror|fprintf|vfprintf|__(v?f?printf)_chk|stdout|stderr|stdin|syslog|system|tcsetattr|signal)$')

@@ -123,6 +123,39 @@ START_TEST(process_bad_configurations_are_refused)
 }
 END_TEST
 
+/* One of three cannot be executed: no other is left, and it is known which one. */
+START_TEST(process_several_start_together_or_not_at_all)
+{
+	char *argv[] = {(char[]){"x"}, NULL};
+	struct vmm_process_config configs[3];
+	struct vmm_process p[3];
+	size_t failed = 99;
+	unsigned before = fdcount();
+
+	for (unsigned i = 0; i < 3; i++) {
+		configs[i] = (struct vmm_process_config){
+			.program = "/bin/true", .argv = argv, .uid = CHILD_UID, .gid = CHILD_GID};
+	}
+	ck_assert_int_eq(vmm_process_spawn_all(p, configs, 3, &failed, &err), 0);
+	for (unsigned i = 0; i < 3; i++) {
+		ck_assert_int_gt(p[i].pid, 0);
+		ck_assert_int_eq(vmm_process_wait(&p[i], -1, NULL), 1);
+	}
+	/* Where it is seen: before anything starts, and in the new process. */
+	for (unsigned i = 0; i < 2; i++) {
+		configs[1].program = i == 0 ? "/bin/missing" : "/etc/passwd";
+		ck_assert_int_lt(vmm_process_spawn_all(p, configs, 3, &failed, &err), 0);
+		ck_assert_uint_eq(failed, 1);
+		ck_assert_ptr_nonnull(strstr(err.message, configs[1].program));
+		for (unsigned k = 0; k < 3; k++) {
+			ck_assert_int_eq(p[k].pid, 0);
+		}
+		ck_assert_int_eq(waitpid(-1, NULL, WNOHANG), -1);
+	}
+	ck_assert_uint_eq(fdcount(), before);
+}
+END_TEST
+
 /* ---- descriptors ---- */
 
 static void expect_fd(int number, int ours)
@@ -336,29 +369,34 @@ END_TEST
 START_TEST(process_every_failure_leaves_nothing_behind)
 {
 	char *argv[] = {(char[]){"true"}, NULL};
-	struct vmm_process_config config = {
+	const struct vmm_process_config config = {
 		.program = "/bin/true", .argv = argv, .uid = CHILD_UID, .gid = CHILD_GID};
+	const struct vmm_process_config configs[] = {config, config};
 	unsigned before = fdcount();
 	unsigned failed = 0;
 	int status;
 
 	for (unsigned n = 0; n < 60; n++) {
 		struct faultinj f = {.n = n};
-		struct vmm_process p;
+		struct vmm_process p[2];
+		size_t which;
 		int ret;
 
 		memset(&err, 0, sizeof(err));
 		(void)faultinj_next(&f);
-		ret = vmm_process_spawn(&p, &config, &err);
+		ret = vmm_process_spawn_all(p, configs, 2, &which, &err);
 		faultinj_stop(&f);
 		if (ret == 0) {
 			ck_assert_msg(!f.failed, "%u: %s", n, f.failed ? f.failed : "");
-			ck_assert_int_eq(vmm_process_wait(&p, -1, &status), 1);
-			ck_assert_int_eq(status, 0);
 		} else {
 			failed++;
 			ck_assert_int_ne(err.message[0], 0);
-			ck_assert_int_eq(p.pid, 0);
+			ck_assert_uint_lt(which, 2);
+		}
+		for (unsigned i = 0; i < 2; i++) {
+			ck_assert_int_eq(vmm_process_wait(&p[i], -1, &status),
+					 ret == 0 ? 1 : -ECHILD);
+			ck_assert(ret < 0 || status == 0);
 		}
 		ck_assert_uint_eq(fdcount(), before);
 		ck_assert_int_eq(waitpid(-1, NULL, WNOHANG), -1);
@@ -376,6 +414,7 @@ int main(int argc, char **argv)
 		process_program_that_is_missing_is_named,
 		process_exec_failure_comes_back_in_words,
 		process_bad_configurations_are_refused,
+		process_several_start_together_or_not_at_all,
 		process_gets_its_descriptors_and_null_and_no_others,
 		process_descriptors_that_overlap_are_all_right,
 		process_begins_with_no_signal_blocked_or_ignored,

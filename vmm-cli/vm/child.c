@@ -88,28 +88,6 @@ static void close_fd(int *fd)
 	}
 }
 
-static int spawn(struct vm_child *c, const struct vm_nursery *n,
-		 const struct vm_child_config *config, int socket, int log, struct vmm_error *err)
-{
-	struct vmm_process_fd fds[CHILD_FDS_MAX + 2] = {
-		{log, STDERR_FILENO},
-		{socket, CHILD_FD_SOCKET},
-	};
-	const struct vmm_process_config process = {
-		.program = config->program,
-		.argv = config->argv,
-		.fds = fds,
-		.fd_count = config->fd_count + 2,
-		.uid = n->uid,
-		.gid = (gid_t)n->uid,
-	};
-
-	for (size_t i = 0; i < config->fd_count; i++) {
-		fds[i + 2] = (struct vmm_process_fd){config->fds[i], CHILD_FD_FIRST + (int)i};
-	}
-	return vmm_process_spawn(&c->process, &process, err);
-}
-
 static void on_pidfd(void *ctx, int fd, uint32_t events)
 {
 	struct vm_child *c = ctx;
@@ -126,36 +104,119 @@ void vm_child_init(struct vm_child *c)
 	c->log.fd = -1;
 }
 
-int vm_child_start(struct vm_child *c, struct vm_nursery *n, const struct vm_child_config *config,
+/* What is at hand while a child is started. */
+struct birth {
+	struct vmm_process_fd fds[CHILD_FDS_MAX + 2];
+	int socket; /* the child's side */
+	int log;
+};
+
+static int prepare(struct vm_child *c, struct birth *b, struct vm_nursery *n,
+		   const struct vm_child_config *config, struct vmm_process_config *process,
 		   struct vmm_error *err)
 {
 	int pair[2] = {-1, -1};
-	int log = -1;
-	int ret;
+	int ret =
+		socketpair(AF_UNIX, config->socket_type | SOCK_CLOEXEC, 0, pair) == 0 ? 0 : -errno;
 
-	vm_child_init(c);
 	c->on_end = config->on_end;
 	c->ctx = config->ctx;
-	ret = socketpair(AF_UNIX, config->socket_type | SOCK_CLOEXEC, 0, pair) == 0 ? 0 : -errno;
-	if (ret == 0) {
-		ret = vm_childlog_open(&c->log, n->loop, n->log, &n->limit, config->name, &log);
-	}
-	if (ret < 0) {
-		(void)vmm_error_wrap(err, ret, "%s", config->name);
-	} else {
-		ret = spawn(c, n, config, pair[1], log, err);
-	}
-	if (ret == 0) {
-		ret = vmm_loop_add_fd(n->loop, c->process.pidfd, VMM_LOOP_READABLE, on_pidfd, c,
-				      &c->ended);
-	}
 	c->socket = pair[0];
-	close_fd(&pair[1]);
-	close_fd(&log);
+	b->socket = pair[1];
+	if (ret == 0) {
+		ret = vm_childlog_open(&c->log, n->loop, n->log, &n->limit, config->name, &b->log);
+	}
 	if (ret < 0) {
-		vm_child_end(c);
+		return vmm_error_wrap(err, ret, "%s", config->name);
+	}
+	b->fds[0] = (struct vmm_process_fd){b->log, STDERR_FILENO};
+	b->fds[1] = (struct vmm_process_fd){b->socket, CHILD_FD_SOCKET};
+	for (size_t i = 0; i < config->fd_count; i++) {
+		b->fds[i + 2] = (struct vmm_process_fd){config->fds[i], CHILD_FD_FIRST + (int)i};
+	}
+	*process = (struct vmm_process_config){
+		.program = config->program,
+		.argv = config->argv,
+		.fds = b->fds,
+		.fd_count = config->fd_count + 2,
+		.uid = n->uid,
+		.gid = (gid_t)n->uid,
+	};
+	return 0;
+}
+
+/* What starting several takes; one block of memory for each. */
+struct births {
+	struct birth *each;
+	struct vmm_process_config *configs;
+	struct vmm_process *processes;
+};
+
+static int run(const struct births *b, struct vm_child *const *children, struct vm_nursery *n,
+	       const struct vm_child_config *configs, size_t count, size_t *failed,
+	       struct vmm_error *err)
+{
+	int ret = 0;
+
+	for (size_t i = 0; ret == 0 && i < count; i++) {
+		*failed = i;
+		ret = prepare(children[i], &b->each[i], n, &configs[i], &b->configs[i], err);
+	}
+	if (ret == 0) {
+		ret = vmm_process_spawn_all(b->processes, b->configs, count, failed, err);
+	}
+	for (size_t i = 0; ret == 0 && i < count; i++) {
+		children[i]->process = b->processes[i];
+	}
+	for (size_t i = 0; ret == 0 && i < count; i++) {
+		*failed = i;
+		ret = vmm_loop_add_fd(n->loop, children[i]->process.pidfd, VMM_LOOP_READABLE,
+				      on_pidfd, children[i], &children[i]->ended);
 	}
 	return ret;
+}
+
+int vm_children_start(struct vm_child *const *children, struct vm_nursery *n,
+		      const struct vm_child_config *configs, size_t count, size_t *failed,
+		      struct vmm_error *err)
+{
+	struct births b = {
+		.each = calloc(count, sizeof(*b.each)),
+		.configs = calloc(count, sizeof(*b.configs)),
+		.processes = calloc(count, sizeof(*b.processes)),
+	};
+	int ret = -ENOMEM;
+
+	*failed = 0;
+	for (size_t i = 0; i < count; i++) {
+		vm_child_init(children[i]);
+	}
+	if (b.each && b.configs && b.processes) {
+		for (size_t i = 0; i < count; i++) {
+			b.each[i].socket = -1;
+			b.each[i].log = -1;
+		}
+		ret = run(&b, children, n, configs, count, failed, err);
+		for (size_t i = 0; i < count; i++) {
+			close_fd(&b.each[i].socket);
+			close_fd(&b.each[i].log);
+		}
+	}
+	free(b.each);
+	free(b.configs);
+	free(b.processes);
+	for (size_t i = 0; ret < 0 && i < count; i++) {
+		vm_child_end(children[i]);
+	}
+	return ret;
+}
+
+int vm_child_start(struct vm_child *c, struct vm_nursery *n, const struct vm_child_config *config,
+		   struct vmm_error *err)
+{
+	size_t failed;
+
+	return vm_children_start(&c, n, config, 1, &failed, err);
 }
 
 /* ---- ending ---- */

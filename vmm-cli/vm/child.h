@@ -54,6 +54,13 @@ void vm_child_init(struct vm_child *c);
 int vm_child_start(struct vm_child *c, struct vm_nursery *n, const struct vm_child_config *config,
 		   struct vmm_error *err);
 /*
+ * count of them, started at the same time: all, or none, and then *failed is the index of one that
+ * was not. count > 0.
+ */
+int vm_children_start(struct vm_child *const *children, struct vm_nursery *n,
+		      const struct vm_child_config *configs, size_t count, size_t *failed,
+		      struct vmm_error *err);
+/*
  * Waits up to timeout_ms: 1 when the child has ended (*status is waitpid's; its last words are in
  * the log; what else there is of it is closed), 0 when it is still there. 1 also when there is
  * none.

@@ -8,9 +8,12 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "vm/server.h"
 
 #define NS_PER_MS UINT64_C(1000000)
 /* One that lived so long is followed at once, others after a pause that doubles. */
@@ -158,16 +161,57 @@ static void on_timer(void *ctx)
 	}
 }
 
-int vm_device_start(struct vm_device *dev, struct vmm_error *err)
-{
-	int ret = vmm_loop_add_timer(dev->owner->nursery->loop, on_timer, dev, &dev->timer);
+/* ---- the first one ---- */
 
-	if (ret < 0) {
-		return vmm_error_wrap(err, ret, "timer");
+/* Those that start here, and their timers for later; returns how many. -errno. */
+static int choose(struct vm_devices *d, struct vm_device **chosen, struct vmm_error *err)
+{
+	int count = 0;
+
+	for (size_t i = 0; i < d->count; i++) {
+		struct vm_device *dev = &d->list[i];
+		int ret;
+
+		if (dev->foreign) {
+			continue;
+		}
+		ret = vmm_loop_add_timer(d->nursery->loop, on_timer, dev, &dev->timer);
+		if (ret < 0) {
+			return vmm_error_wrap(err, ret, "%s: timer", dev->id);
+		}
+		dev->started_ns = now_ns();
+		chosen[count++] = dev;
 	}
-	dev->started_ns = now_ns();
-	return vm_server_start(&dev->now, dev, on_end, err);
+	return count;
 }
+
+int vm_devices_start(struct vm_devices *d, struct vmm_error *err)
+{
+	struct vm_device **chosen = calloc(d->count + 1, sizeof(struct vm_device *));
+	struct vm_server **servers = calloc(d->count + 1, sizeof(struct vm_server *));
+	size_t failed = 0;
+	int count = -ENOMEM;
+	int ret = -ENOMEM;
+
+	if (chosen && servers) {
+		count = choose(d, chosen, err);
+		ret = count;
+	}
+	if (count > 0) {
+		ret = vm_servers_start(servers, chosen, (size_t)count, on_end, &failed, err);
+		if (ret < 0) {
+			(void)vmm_error_wrap(err, ret, "%s", chosen[failed]->id);
+		}
+	}
+	for (int i = 0; ret >= 0 && i < count; i++) {
+		chosen[i]->now = servers[i];
+	}
+	free(chosen);
+	free(servers);
+	return ret < 0 ? ret : 0;
+}
+
+/* ---- losses ---- */
 
 void vm_devices_lost(struct vm_devices *d, uint32_t index, uint32_t generation, int why)
 {

@@ -74,6 +74,15 @@ int vmm_process_spawn(struct vmm_process *out, const struct vmm_process_config *
 		      struct vmm_error *err);
 
 /*
+ * Starts count processes, as vmm_process_spawn does each, all at the same time: making namespaces
+ * takes a kernel a good part of a millisecond for each process. All or none: on failure *failed is
+ * the index of one that failed, and those that were started have been killed. configs and out:
+ * arrays of count. Also -ENOMEM.
+ */
+int vmm_process_spawn_all(struct vmm_process *out, const struct vmm_process_config *configs,
+			  size_t count, size_t *failed, struct vmm_error *err);
+
+/*
  * Waits up to timeout_ms (0: looks; -1: for ever). 1: it ended, *status is waitpid's (may be NULL),
  * and *p is none again. 0: it is still there. -ECHILD: there is none, or somebody else has waited
  * for it; -EINTR.
