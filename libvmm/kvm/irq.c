@@ -150,7 +150,8 @@ void vmm_kvm_msi_free(struct vmm_kvm *kvm, unsigned gsi)
 	(void)pthread_mutex_unlock(&kvm->route_lock);
 }
 
-int vmm_kvm_msi_route(struct vmm_kvm *kvm, unsigned gsi, const struct vmm_pci_msi *msi)
+/* With the lock held; empty where msi leads nowhere, and then -EINVAL. */
+static int set_message(struct vmm_kvm *kvm, unsigned gsi, const struct vmm_pci_msi *msi)
 {
 	struct route next = {
 		.kind = ROUTE_MSI,
@@ -159,18 +160,37 @@ int vmm_kvm_msi_route(struct vmm_kvm *kvm, unsigned gsi, const struct vmm_pci_ms
 		.requester = msi->requester,
 	};
 	bool inside = msi->address >= kvm->msi_base && msi->address - kvm->msi_base < kvm->msi_size;
+	int ret;
+
+	if (!inside) {
+		next = (struct route){.kind = ROUTE_EMPTY};
+	}
+	ret = set_route(kvm, gsi, next);
+	return ret == 0 && !inside ? -EINVAL : ret;
+}
+
+int vmm_kvm_msi_route(struct vmm_kvm *kvm, unsigned gsi, const struct vmm_pci_msi *msi)
+{
 	int ret = -EINVAL;
 
 	(void)pthread_mutex_lock(&kvm->route_lock);
 	if (is_msi(kvm, gsi)) {
-		if (!inside) {
-			next = (struct route){.kind = ROUTE_EMPTY};
-		}
-		ret = set_route(kvm, gsi, next);
-		if (ret == 0 && !inside) {
-			ret = -EINVAL;
-		}
+		ret = set_message(kvm, gsi, msi);
 	}
+	(void)pthread_mutex_unlock(&kvm->route_lock);
+	return ret;
+}
+
+int vmm_kvm_line_route(struct vmm_kvm *kvm, unsigned gsi, const struct vmm_pci_msi *msi)
+{
+	int ret;
+
+	if (gsi >= VMM_KVM_GSI_LINES) {
+		return -EINVAL;
+	}
+	(void)pthread_mutex_lock(&kvm->route_lock);
+	ret = msi ? set_message(kvm, gsi, msi)
+		  : set_route(kvm, gsi, (struct route){.kind = ROUTE_EMPTY});
 	(void)pthread_mutex_unlock(&kvm->route_lock);
 	return ret;
 }

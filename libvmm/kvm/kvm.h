@@ -103,6 +103,13 @@ int vmm_kvm_route_pin(struct vmm_kvm *kvm, unsigned gsi, unsigned irqchip, unsig
 int vmm_kvm_route_commit(struct vmm_kvm *kvm);
 
 /*
+ * The same line, when the controller is not in the kernel: it sends that message from now on, or,
+ * with NULL, nothing. Any thread. -EINVAL (also an address outside the window, and then nothing);
+ * errno of KVM_SET_GSI_ROUTING.
+ */
+int vmm_kvm_line_route(struct vmm_kvm *kvm, unsigned gsi, const struct vmm_pci_msi *msi);
+
+/*
  * Addresses that raise interrupts when a device writes there; none before. Configuration time, when
  * the machine's interrupt controller stands.
  */

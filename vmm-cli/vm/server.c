@@ -188,12 +188,14 @@ int vm_servers_start(struct vm_server **servers, struct vm_device *const *device
 	struct work w = {
 		.orders = calloc(count, sizeof(*w.orders)),
 		.configs = calloc(count, sizeof(*w.configs)),
-		.children = calloc(count, sizeof(*w.children)),
+		.children = calloc(count, sizeof(struct vm_child *)),
 	};
 	int ret;
 
 	*failed = 0;
-	memset(servers, 0, count * sizeof(*servers));
+	for (size_t i = 0; i < count; i++) {
+		servers[i] = NULL;
+	}
 	if (!w.orders || !w.configs || !w.children) {
 		ret = vmm_error_set(err, -ENOMEM, "out of memory");
 	} else {

@@ -36,6 +36,7 @@
 #define MMIO32_SIZE MIB(512)
 #define ECAM_GPA    (MMIO32_GPA + MMIO32_SIZE)
 #define IOAPIC_GPA  UINT64_C(0xfec00000)
+#define IOAPIC_SIZE UINT64_C(0x1000)
 #define LAPIC_GPA   UINT64_C(0xfee00000)
 #define MSI_SIZE    MIB(1) /* from LAPIC_GPA on */
 /* Four pages that KVM needs on Intel hosts to run real mode. */
@@ -46,18 +47,18 @@
 #define MMIO64_SIZE GIB(32)
 
 /* Ports and interrupt lines. */
-#define COM1_PORT  0x3f8u
-#define COM1_SIZE  8u
-#define COM1_GSI   4u
-#define KBD_PORT   0x64u /* only its reset command */
-#define PM_PORT    0x600u
-#define PM_RESET   0u /* write PM_RESET_VALUE */
-#define PM_SLEEP   1u /* ACPI sleep control register (6.4 section 4.8.3.7) */
-#define PM_WAKE    2u /* ACPI sleep status register */
-#define PM_EVENTS  4u /* read: what happened since the last read */
-#define PM_SIZE    8u
-#define PM_GSI     5u
-#define IOAPIC_PIN 24u
+#define COM1_PORT   0x3f8u
+#define COM1_SIZE   8u
+#define COM1_GSI    4u
+#define KBD_PORT    0x64u /* only its reset command */
+#define PM_PORT     0x600u
+#define PM_RESET    0u /* write PM_RESET_VALUE */
+#define PM_SLEEP    1u /* ACPI sleep control register (6.4 section 4.8.3.7) */
+#define PM_WAKE     2u /* ACPI sleep status register */
+#define PM_EVENTS   4u /* read: what happened since the last read */
+#define PM_SIZE     8u
+#define PM_GSI      5u
+#define IOAPIC_PINS 24u
 
 #define PM_RESET_VALUE   0x01u
 #define PM_EVENT_BUTTON  0x01u

@@ -11,22 +11,21 @@
 #include "machine/x86_64/layout.h"
 #include "machine/x86_64/x86.h"
 
-#define IRQCHIPS 3u /* two PICs that nobody uses, one IOAPIC */
-
 struct vmm_machine {
 	struct vmm_machine_config config;
 	struct x86_layout layout;
 	struct x86_cpus *cpus;
 	struct x86_pm *pm;
+	struct x86_ioapic *ioapic;
 	struct vmm_machine_parts parts;
-	struct kvm_irqchip irqchips[IRQCHIPS]; /* as after power-on */
-	uint8_t *acpi;                         /* ACPI_SIZE bytes in which tables are built */
+	uint8_t *acpi; /* ACPI_SIZE bytes in which tables are built */
 	bool com1;
 };
 
 int vmm_machine_host_check(int kvm_fd, struct vmm_error *err)
 {
 	static const struct vmm_kvm_cap needed[] = {
+		{KVM_CAP_SPLIT_IRQCHIP, "split interrupt controller (KVM_CAP_SPLIT_IRQCHIP)"},
 		{KVM_CAP_EXT_CPUID, "CPUID of vCPUs (KVM_CAP_EXT_CPUID)"},
 		{KVM_CAP_VCPU_EVENTS, "vCPU events (KVM_CAP_VCPU_EVENTS)"},
 		{KVM_CAP_DEBUGREGS, "debug registers (KVM_CAP_DEBUGREGS)"},
@@ -73,6 +72,7 @@ void vmm_machine_destroy(struct vmm_machine *m)
 		return;
 	}
 	vmm_x86_pm_destroy(m->pm);
+	vmm_x86_ioapic_destroy(m->ioapic);
 	vmm_x86_cpus_destroy(m->cpus);
 	free(m->acpi);
 	free(m);
@@ -110,42 +110,39 @@ static void pm_event(void *ctx, bool reset)
 	m->config.event(m->config.ctx, reset ? VMM_MACHINE_RESET : VMM_MACHINE_POWEROFF);
 }
 
+static void route_pin(void *ctx, unsigned pin, const struct vmm_pci_msi *msi)
+{
+	struct vmm_machine *m = ctx;
+
+	/* Where the kernel cannot, the line is silent. */
+	(void)vmm_kvm_line_route(m->parts.kvm, pin, msi);
+}
+
 /*
- * The in-kernel PICs, IOAPIC and local APICs; no PIT, since a hardware-reduced system has none. The
- * performance counters stay the host's where KVM can be told so.
+ * The local APICs are the kernel's, the IOAPIC is ours. No PIC and no PIT: a hardware-reduced
+ * system has none. The performance counters stay the host's where KVM can be told so.
  */
 static int create_irqchip(struct vmm_machine *m, struct vmm_error *err)
 {
-	struct vmm_kvm *kvm = m->parts.kvm;
-	int fd = vmm_kvm_vm_fd(kvm);
+	int fd = vmm_kvm_vm_fd(m->parts.kvm);
 	uint64_t identity_map = IDENTITY_MAP_GPA;
 	struct kvm_enable_cap no_pmu = {
 		.cap = KVM_CAP_PMU_CAPABILITY,
 		.args = {KVM_PMU_CAP_DISABLE},
 	};
-	int ret;
+	struct kvm_enable_cap split = {
+		.cap = KVM_CAP_SPLIT_IRQCHIP,
+		.args = {IOAPIC_PINS},
+	};
 
 	(void)ioctl(fd, KVM_SET_IDENTITY_MAP_ADDR, &identity_map);
 	(void)ioctl(fd, KVM_SET_TSS_ADDR, (unsigned long)TSS_GPA);
 	(void)ioctl(fd, KVM_ENABLE_CAP, &no_pmu);
-	if (ioctl(fd, KVM_CREATE_IRQCHIP, 0) != 0) {
+	if (ioctl(fd, KVM_ENABLE_CAP, &split) != 0) {
 		return vmm_error_wrap(err, -errno, "KVM: interrupt controller");
 	}
-	for (unsigned i = 0; i < IRQCHIPS; i++) {
-		m->irqchips[i].chip_id = i;
-		if (ioctl(fd, KVM_GET_IRQCHIP, &m->irqchips[i]) != 0) {
-			return vmm_error_wrap(err, -errno, "KVM: interrupt controller %u", i);
-		}
-	}
-	vmm_kvm_set_msi_window(kvm, LAPIC_GPA, MSI_SIZE);
-	for (unsigned pin = 0; pin < IOAPIC_PIN; pin++) {
-		ret = vmm_kvm_route_pin(kvm, pin, KVM_IRQCHIP_IOAPIC, pin);
-		if (ret < 0) {
-			return vmm_error_wrap(err, ret, "KVM: interrupt line %u", pin);
-		}
-	}
-	ret = vmm_kvm_route_commit(kvm);
-	return ret < 0 ? vmm_error_wrap(err, ret, "KVM: interrupt routing") : 0;
+	vmm_kvm_set_msi_window(m->parts.kvm, LAPIC_GPA, MSI_SIZE);
+	return vmm_x86_ioapic_create(&m->ioapic, m->parts.mmio, route_pin, m, err);
 }
 
 int vmm_machine_setup(struct vmm_machine *m, const struct vmm_machine_parts *parts,
@@ -217,18 +214,6 @@ int vmm_machine_check_cmdline(const char *cmdline, struct vmm_error *err)
 		return vmm_error_set(err, -E2BIG,
 				     "the command line has %zu bytes, at most %u are possible", len,
 				     CMDLINE_MAX);
-	}
-	return 0;
-}
-
-static int reset_irqchips(struct vmm_machine *m, struct vmm_error *err)
-{
-	int fd = vmm_kvm_vm_fd(m->parts.kvm);
-
-	for (unsigned i = 0; i < IRQCHIPS; i++) {
-		if (ioctl(fd, KVM_SET_IRQCHIP, &m->irqchips[i]) != 0) {
-			return vmm_error_wrap(err, -errno, "KVM: interrupt controller %u", i);
-		}
 	}
 	return 0;
 }
@@ -321,12 +306,10 @@ int vmm_machine_boot(struct vmm_machine *m, const struct vmm_machine_image *imag
 	if (ret == 0) {
 		ret = write_params(m, &plan, image->cmdline, &params, err);
 	}
-	if (ret == 0) {
-		ret = reset_irqchips(m, err);
-	}
 	if (ret < 0) {
 		return ret;
 	}
+	vmm_x86_ioapic_reset(m->ioapic);
 	vmm_x86_pm_reset(m->pm);
 	return vmm_x86_cpus_reset(m->cpus, m->parts.kvm, plan.boot, plan.entry, err);
 }

@@ -130,6 +130,21 @@ unsigned vmm_x86_cpuid_phys_bits(const struct kvm_cpuid2 *supported);
 int vmm_x86_cpuid_for(const struct kvm_cpuid2 *supported, unsigned index, unsigned count,
 		      bool tsc_deadline, struct kvm_cpuid2 *out, unsigned cap);
 
+/* ---- IOAPIC ---- */
+
+struct x86_ioapic;
+
+/* A line is to raise that message from now on; NULL: nothing. On a vCPU's thread, or at reset. */
+typedef void (*x86_ioapic_route_fn)(void *ctx, unsigned pin, const struct vmm_pci_msi *msi);
+
+/* All lines are masked. -ENOMEM, errors of vmm_bus_add. */
+int vmm_x86_ioapic_create(struct x86_ioapic **out, struct vmm_bus *mmio, x86_ioapic_route_fn route,
+			  void *ctx, struct vmm_error *err);
+/* NULL is a no-op. Before ctx goes. */
+void vmm_x86_ioapic_destroy(struct x86_ioapic *io);
+/* As after power-on. No vCPU runs. */
+void vmm_x86_ioapic_reset(struct x86_ioapic *io);
+
 /* boot.c: page tables and descriptor table for the 64-bit entry. */
 int vmm_x86_write_tables(struct vmm_mem *mem);
 /* boot.c: the instructions that a system finds when it jumps to the BIOS in order to reboot. */
