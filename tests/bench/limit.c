@@ -1,118 +1,23 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * limit KERNEL MIB: the least that runs the guest of `start`: KVM and nothing else. No device, no
- * check, no jail, no way to do anything but this. What a VMM takes beyond it is its own.
+ * limit KERNEL MIB: the least that runs the guest of `start` (limit_vm.h). What a VMM takes beyond
+ * it is its own.
  */
-#include <elf.h>
 #include <fcntl.h>
-#include <linux/kvm.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/ioctl.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
-#define COM1       0x3f8
-#define PM_SLEEP   0x601
-#define START_INFO 0x6000
-#define GDT        0x500
-#define NOTE_ENTRY 18
-#define CR0_PE     1
-
-static uint8_t *ram;
-
-/* The PVH entry: the note of that type holds it. */
-static uint32_t load(int fd)
-{
-	static uint8_t file[1 << 20];
-	const Elf64_Ehdr *eh = (const void *)file;
-	uint32_t entry = 0;
-
-	(void)!read(fd, file, sizeof(file));
-	for (unsigned i = 0; i < eh->e_phnum; i++) {
-		const Elf64_Phdr *ph = (const void *)(file + eh->e_phoff + i * sizeof(*ph));
-		const uint32_t *note = (const void *)(file + ph->p_offset);
-
-		if (ph->p_type == PT_LOAD) {
-			memcpy(ram + ph->p_paddr, file + ph->p_offset, ph->p_filesz);
-		} else if (ph->p_type == PT_NOTE && note[2] == NOTE_ENTRY) {
-			entry = note[4];
-		}
-	}
-	return entry;
-}
-
-static struct kvm_segment flat(uint16_t selector, uint8_t type)
-{
-	return (struct kvm_segment){.limit = 0xffffffff,
-				    .selector = selector,
-				    .type = type,
-				    .present = 1,
-				    .s = 1,
-				    .g = 1,
-				    .db = 1};
-}
-
-/* Without it there is no 64-bit mode. */
-static void offer_all(int kvm, int vcpu)
-{
-	static struct {
-		struct kvm_cpuid2 head;
-		struct kvm_cpuid_entry2 entries[256];
-	} cpuid = {.head.nent = 256};
-
-	(void)ioctl(kvm, KVM_GET_SUPPORTED_CPUID, &cpuid);
-	(void)ioctl(vcpu, KVM_SET_CPUID2, &cpuid);
-}
-
-static void enter(int vcpu, uint32_t entry)
-{
-	struct kvm_sregs s;
-	struct kvm_regs r = {.rflags = 2, .rip = entry, .rbx = START_INFO};
-
-	(void)ioctl(vcpu, KVM_GET_SREGS, &s);
-	s.cs = flat(0x10, 0xb);
-	s.ds = s.es = s.ss = s.fs = s.gs = flat(0x18, 0x3);
-	s.tr = (struct kvm_segment){.limit = 0x67, .selector = 0x20, .type = 0xb, .present = 1};
-	s.gdt = (struct kvm_dtable){.base = GDT, .limit = 31};
-	s.cr0 = CR0_PE | 0x10;
-	(void)ioctl(vcpu, KVM_SET_SREGS, &s);
-	(void)ioctl(vcpu, KVM_SET_REGS, &r);
-}
+#include "limit_vm.h"
 
 int main(int argc, char **argv)
 {
-	size_t size = (size_t)(argc > 2 ? atoi(argv[2]) : 128) << 20;
 	int kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
-	int vm = ioctl(kvm, KVM_CREATE_VM, 0);
-	struct kvm_userspace_memory_region region = {.memory_size = size};
-	struct kvm_run *run;
-	uint32_t entry;
-	int vcpu;
+	int kernel = open(argc > 1 ? argv[1] : "", O_RDONLY | O_CLOEXEC);
+	struct limit_vm vm;
 
-	ram = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	region.userspace_addr = (uint64_t)(uintptr_t)ram;
-	if (argc < 2 || vm < 0 || ram == MAP_FAILED ||
-	    ioctl(vm, KVM_SET_USER_MEMORY_REGION, &region) != 0) {
+	if (argc < 3 || limit_vm_create(&vm, kvm, kernel, (size_t)atoi(argv[2]) << 20) != 0) {
 		(void)fputs("usage: limit KERNEL MIB, with /dev/kvm\n", stderr);
 		return 1;
 	}
-	entry = load(open(argv[1], O_RDONLY | O_CLOEXEC));
-	vcpu = ioctl(vm, KVM_CREATE_VCPU, 0);
-	run = mmap(NULL, (size_t)ioctl(kvm, KVM_GET_VCPU_MMAP_SIZE, 0), PROT_READ | PROT_WRITE,
-		   MAP_SHARED, vcpu, 0);
-	offer_all(kvm, vcpu);
-	enter(vcpu, entry);
-	while (ioctl(vcpu, KVM_RUN, 0) == 0 && run->exit_reason == KVM_EXIT_IO) {
-		const char *data = (const char *)run + run->io.data_offset;
-
-		if (run->io.port == COM1) {
-			(void)!write(STDOUT_FILENO, data, 1);
-		} else if (run->io.port == PM_SLEEP) {
-			return 0;
-		}
-	}
-	return 1;
+	return limit_vm_run(&vm) == 0 ? 0 : 1;
 }

@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2154,SC2034 # variables of table and of one another
 #
 # The machines that are compared: for libvmm a VmConfig, for QEMU a command line.
 # Part of ../table.
@@ -7,6 +7,7 @@
 mib=128
 # The same machine for both: a disk, a console, random numbers, and a card where this user may make taps.
 truncate -s 8M "$work/disk"
+disk='{"path": "'$work/disk'"}'
 net='' qemu_net='' tap=''
 if [ "$(id -u)" -eq 0 ] && ip tuntap add dev "bench$$" mode tap vnet_hdr 2>/dev/null; then
 	tap=bench$$
@@ -16,12 +17,12 @@ if [ "$(id -u)" -eq 0 ] && ip tuntap add dev "bench$$" mode tap vnet_hdr 2>/dev/
 	qemu_net="-netdev tap,id=n,ifname=$tap,script=no,downscript=no -device virtio-net-device,netdev=n"
 fi
 
-# config WORD: a VmConfig whose guest has that command line.
+# config WORD: a VmConfig whose guest has that command line; net and disk may be others.
 config()
 {
 	cat >"$work/$1.json" <<-END
 	{"payload": {"kernel": "$bench/hello.elf", "cmdline": "$1"}, "memory": {"size": $((mib << 20))}, $net
-	 "disks": [{"path": "$work/disk"}], "console": {"mode": "Null"}, "serial": {"mode": "Tty"}}
+	 "disks": [$disk], "console": {"mode": "Null"}, "serial": {"mode": "Tty"}}
 	END
 }
 

@@ -1,9 +1,9 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2154,SC2034 # variables of table and of one another
 #
 # From exec to the first byte of a guest, and to the end.
 # Part of ../table.
 
-. "$here/rows/machines.sh"
+use machines
 
 median()
 {
