@@ -27,6 +27,11 @@
 #define MFD_NOEXEC_SEAL 0x0008u
 #endif
 
+#ifndef MFD_HUGETLB
+#define MFD_HUGETLB 0x0004u
+#endif
+#define MFD_HUGE_PAGES (MFD_HUGETLB | 21u << 26) /* of 2^21 bytes */
+
 /* Linux 6.10; the number is the same on every architecture. */
 #ifndef SYS_mseal
 #define SYS_mseal 462
@@ -42,8 +47,8 @@ struct vmm_mem {
 	struct vmm_mem_mapping regions[VMM_MEM_REGIONS_MAX];
 };
 
-static int check_regions(const struct vmm_mem_region *regions, size_t count, uint64_t *total,
-			 struct vmm_error *err)
+static int check_regions(const struct vmm_mem_region *regions, size_t count, uint64_t page,
+			 uint64_t *total, struct vmm_error *err)
 {
 	uint64_t next = 0;
 
@@ -55,10 +60,10 @@ static int check_regions(const struct vmm_mem_region *regions, size_t count, uin
 	for (size_t i = 0; i < count; i++) {
 		const struct vmm_mem_region *r = &regions[i];
 
-		if (r->size == 0 || r->size % PAGE != 0 || r->gpa % PAGE != 0) {
+		if (r->size == 0 || r->size % page != 0 || r->gpa % page != 0) {
 			return vmm_error_set(err, -EINVAL,
-					     "guest memory: region %zu is not a multiple of 4 KiB",
-					     i);
+					     "guest memory: region %zu is not a multiple of %u KiB",
+					     i, (unsigned)(page >> 10));
 		}
 		if (r->gpa < next || r->size > TOTAL_LIMIT - *total ||
 		    r->gpa > UINT64_MAX - r->size) {
@@ -73,12 +78,13 @@ static int check_regions(const struct vmm_mem_region *regions, size_t count, uin
 }
 
 /* memfd_create learnt MFD_NOEXEC_SEAL in Linux 6.3; older kernels refuse unknown flags. */
-static int create_memfd(void)
+static int create_memfd(unsigned pages)
 {
-	int fd = memfd_create("guest-ram", MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL);
+	unsigned flags = MFD_CLOEXEC | MFD_ALLOW_SEALING | pages;
+	int fd = memfd_create("guest-ram", flags | MFD_NOEXEC_SEAL);
 
 	if (fd < 0 && errno == EINVAL) {
-		fd = memfd_create("guest-ram", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+		fd = memfd_create("guest-ram", flags);
 	}
 	return fd < 0 ? -errno : fd;
 }
@@ -147,8 +153,8 @@ static int map_regions(struct vmm_mem *mem, const struct vmm_mem_shared *regions
 	return ret;
 }
 
-int vmm_mem_create(struct vmm_mem **out, const struct vmm_mem_region *regions, size_t count,
-		   struct vmm_error *err)
+static int create(struct vmm_mem **out, const struct vmm_mem_region *regions, size_t count,
+		  bool huge, struct vmm_error *err)
 {
 	struct vmm_mem_shared parts[VMM_MEM_REGIONS_MAX];
 	struct vmm_mem *mem;
@@ -156,7 +162,7 @@ int vmm_mem_create(struct vmm_mem **out, const struct vmm_mem_region *regions, s
 	int ret;
 
 	*out = NULL;
-	ret = check_regions(regions, count, &total, err);
+	ret = check_regions(regions, count, huge ? HUGE_PAGE : PAGE, &total, err);
 	if (ret < 0) {
 		return ret;
 	}
@@ -165,7 +171,7 @@ int vmm_mem_create(struct vmm_mem **out, const struct vmm_mem_region *regions, s
 		return vmm_error_set(err, -ENOMEM, "guest memory: out of memory");
 	}
 	mem->total = total;
-	mem->fd = create_memfd();
+	mem->fd = create_memfd(huge ? MFD_HUGE_PAGES : 0);
 	ret = mem->fd < 0 ? mem->fd : size_and_seal(mem->fd, total);
 	total = 0;
 	for (size_t i = 0; i < count; i++) {
@@ -182,11 +188,24 @@ int vmm_mem_create(struct vmm_mem **out, const struct vmm_mem_region *regions, s
 	}
 	if (ret < 0) {
 		vmm_mem_destroy(mem);
-		return vmm_error_wrap(err, ret, "guest memory of %llu MiB",
-				      (unsigned long long)(total >> 20));
+		return vmm_error_wrap(
+			err, ret, "guest memory of %llu MiB%s", (unsigned long long)(total >> 20),
+			huge ? " in huge pages (vm.nr_hugepages has to hold them)" : "");
 	}
 	*out = mem;
 	return 0;
+}
+
+int vmm_mem_create(struct vmm_mem **out, const struct vmm_mem_region *regions, size_t count,
+		   struct vmm_error *err)
+{
+	return create(out, regions, count, false, err);
+}
+
+int vmm_mem_create_huge(struct vmm_mem **out, const struct vmm_mem_region *regions, size_t count,
+			struct vmm_error *err)
+{
+	return create(out, regions, count, true, err);
 }
 
 /* In ascending order of gpa, as lookups and checks want them. */
@@ -241,7 +260,7 @@ int vmm_mem_create_shared(struct vmm_mem **out, const struct vmm_mem_shared *reg
 	for (size_t i = 0; i < count; i++) {
 		plain[i] = (struct vmm_mem_region){.gpa = sorted[i].gpa, .size = sorted[i].size};
 	}
-	ret = check_regions(plain, count, &total, err);
+	ret = check_regions(plain, count, PAGE, &total, err);
 	for (size_t i = 0; ret == 0 && i < count; i++) {
 		ret = check_file(&sorted[i]);
 	}

@@ -129,7 +129,8 @@ static int create_memory(struct vmm_vm *vm, struct vmm_error *err)
 {
 	struct vmm_mem_region regions[VMM_MEM_REGIONS_MAX];
 	size_t count = vmm_machine_ram(vm->machine, regions);
-	int ret = vmm_mem_create(&vm->mem, regions, count, err);
+	int ret = vm->config.huge_pages ? vmm_mem_create_huge(&vm->mem, regions, count, err)
+					: vmm_mem_create(&vm->mem, regions, count, err);
 
 	return ret < 0 ? ret : vmm_kvm_set_memory(vm->kvm, vm->mem, err);
 }

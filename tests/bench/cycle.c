@@ -18,7 +18,7 @@
 #include "limit_vm.h"
 
 #define MEMORY     ((size_t)16 << 20)
-#define ROUNDS_MAX 10000
+#define CYCLES_MAX 10000
 
 static _Noreturn void end(const char *why)
 {
@@ -68,12 +68,12 @@ int main(int argc, char **argv)
 		const char *name;
 		void (*run)(int kvm, int kernel);
 	} peers[] = {{"library", cycle_library}, {"limit", cycle_limit}};
-	static double times[2][ROUNDS_MAX];
+	static double times[2][CYCLES_MAX];
 	int rounds = argc == 3 ? atoi(argv[2]) : 0;
 	int kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
 	int kernel = argc == 3 ? open(argv[1], O_RDONLY | O_CLOEXEC) : -1;
 
-	if (rounds <= 0 || rounds > ROUNDS_MAX || kvm < 0 || kernel < 0) {
+	if (rounds <= 0 || rounds > CYCLES_MAX || kvm < 0 || kernel < 0) {
 		end("usage: cycle KERNEL ROUNDS, with /dev/kvm");
 	}
 	/* The first of each is for the caches. */

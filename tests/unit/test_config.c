@@ -145,7 +145,8 @@ END_TEST
 START_TEST(config_unsupported_members_are_refused_by_name)
 {
 	refused("{\"payload\":{\"firmware\":\"/f\"}}", -EINVAL, "payload: firmware");
-	refused("{" KERNEL ",\"memory\":{\"hugepages\":true}}", -EINVAL, "memory: hugepages");
+	refused("{" KERNEL ",\"memory\":{\"hugepage_size\":1073741824}}", -EINVAL,
+		"memory: hugepage_size");
 	refused("{" KERNEL ",\"memory\":{\"hotplug_size\":4096}}", -EINVAL, "memory: hotplug_size");
 	refused("{" KERNEL ",\"cpus\":{\"boot_vcpus\":1,\"max_vcpus\":4}}", -EINVAL,
 		"cpus.max_vcpus");

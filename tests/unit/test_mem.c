@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -229,6 +230,62 @@ START_TEST(mem_clear_zeroes_everything)
 }
 END_TEST
 
+/* The host's pool of huge pages; -1: not known, or not to be changed. */
+static long pool(const char *mode, long pages)
+{
+	FILE *file = fopen("/proc/sys/vm/nr_hugepages", mode);
+	long value = -1;
+
+	if (!file) {
+		return -1;
+	}
+	if (mode[0] == 'w') {
+		value = fprintf(file, "%ld", pages) > 0 && fflush(file) == 0 ? pages : -1;
+	} else if (fscanf(file, "%ld", &value) != 1) {
+		value = -1;
+	}
+	(void)fclose(file);
+	return value;
+}
+
+/* With as many pages as two regions need, and with none: where this user may say so. */
+START_TEST(mem_huge_takes_whole_pages_from_the_pool)
+{
+	const struct vmm_mem_region regions[] = {{0, 2 * MIB}, {4 * GIB, 4 * MIB}};
+	const struct vmm_mem_region odd[] = {{0, 3 * MIB}};
+	const struct vmm_mem_region large[] = {{0, 64 * GIB}};
+	struct vmm_mem_mapping m;
+	struct vmm_error err = {0};
+	struct vmm_mem *mem;
+	struct stat st;
+	long before = pool("r", 0);
+	char byte = 7;
+	int ret;
+
+	ck_assert_int_eq(vmm_mem_create_huge(&mem, odd, 1, &err), -EINVAL);
+	ck_assert_int_eq(vmm_mem_create_huge(&mem, large, 1, &err), -ENOMEM);
+	ck_assert_ptr_nonnull(strstr(err.message, "vm.nr_hugepages"));
+	ck_assert_ptr_null(mem);
+	(void)pool("w", before + 3);
+	ret = vmm_mem_create_huge(&mem, regions, 2, &err);
+	if (ret == 0) {
+		ck_assert_int_eq(fstat(vmm_mem_fd(mem), &st), 0);
+		ck_assert_int_eq(st.st_blksize, 2 * MIB);
+		ck_assert_int_eq(vmm_mem_get_mapping(mem, 1, &m), 0);
+		ck_assert_uint_eq((uintptr_t)m.host % (2 * MIB), 0);
+		ck_assert_int_eq(vmm_mem_write(mem, 4 * GIB + 4 * MIB - 1, &byte, 1), 0);
+		ck_assert_int_eq(vmm_mem_clear(mem), 0);
+		ck_assert_int_eq(vmm_mem_read(mem, 4 * GIB + 4 * MIB - 1, &byte, 1), 0);
+		ck_assert_int_eq(byte, 0);
+		vmm_mem_destroy(mem);
+	} else {
+		ck_assert_int_eq(ret, -ENOMEM);
+	}
+	printf("figure: huge pages: %s\n", ret == 0 ? "mapped" : "none to be had here");
+	(void)pool("w", before);
+}
+END_TEST
+
 /* Where a touch at host + offset ends: in a child, so that the fault is the result. */
 static int signal_of_touch(ptrdiff_t offset, size_t region)
 {
@@ -356,5 +413,6 @@ SUITE_MAIN("mem", mem_create_bad_regions_are_refused, mem_create_without_descrip
 	   mem_reports_its_layout, mem_fd_is_sealed, mem_check_agrees_with_wide_arithmetic,
 	   mem_read_write_round_trip_and_all_or_nothing,
 	   mem_iov_and_ptr_translate_within_one_region, mem_clear_zeroes_everything,
-	   mem_guards_surround_each_region, mem_shared_maps_the_owners_memory,
-	   mem_shared_bad_regions_are_refused, mem_seal_keeps_mappings_and_guards)
+	   mem_huge_takes_whole_pages_from_the_pool, mem_guards_surround_each_region,
+	   mem_shared_maps_the_owners_memory, mem_shared_bad_regions_are_refused,
+	   mem_seal_keeps_mappings_and_guards)

@@ -276,6 +276,8 @@ START_TEST(wire_numbers_out_of_range_are_refused)
 	refused_both_ways(&m, len);
 	m.u.config.has_serial = 2;
 	refused_both_ways(&m, len);
+	m.u.config.huge_pages = 2;
+	refused_both_ways(&m, len);
 	len = length_of(WIRE_DEVICE);
 	good(&m, WIRE_DEVICE);
 	m.u.device.index = WIRE_DEVICES_MAX;

@@ -49,6 +49,7 @@ struct vm_cpus {
 struct vm_memory {
 	uint64_t size; /* bytes */
 	bool shared;   /* shown back; guest memory is always shareable */
+	bool huge_pages;
 };
 
 struct vm_disk {

@@ -72,6 +72,7 @@ static int inprocess_boot(struct vm_body *body, struct vmm_error *err)
 	struct inprocess *p = from_base(body);
 	const struct vmm_vm_config config = {
 		.memory_size = p->config.vm->memory.size,
+		.huge_pages = p->config.vm->memory.huge_pages,
 		.vcpus = (unsigned)p->config.vm->cpus.boot_vcpus,
 		.loop = p->config.loop,
 		.log = p->config.log,

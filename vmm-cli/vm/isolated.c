@@ -230,6 +230,7 @@ static int ask_config(struct isolated *b, int kvm, struct vmm_error *err)
 	}
 	vm_channel_begin(&b->channel, &m, WIRE_CONFIG);
 	m.u.config.memory_size = vm->memory.size;
+	m.u.config.huge_pages = vm->memory.huge_pages;
 	m.u.config.vcpus = (uint32_t)vm->cpus.boot_vcpus;
 	m.u.config.devices = (uint32_t)b->devices.count;
 	m.u.config.log_level = b->config.log ? b->config.log->level : VMM_LOG_ERROR;

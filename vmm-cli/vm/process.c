@@ -218,6 +218,7 @@ static int make_vm(struct vm_process *p, const int *fds, struct vmm_error *err)
 {
 	const struct vmm_vm_config config = {
 		.memory_size = p->config.memory_size,
+		.huge_pages = p->config.huge_pages,
 		.vcpus = p->config.vcpus,
 		.kvm_fd = fds[0],
 		.loop = p->loop,

@@ -60,6 +60,8 @@ struct wire_config {
 	uint32_t devices;   /* that will follow, at most */
 	uint32_t log_level; /* enum vmm_log_level */
 	uint32_t has_serial;
+	uint32_t huge_pages;
+	uint32_t reserved;
 	char cmdline[WIRE_CMDLINE_MAX];
 };
 

@@ -54,6 +54,14 @@ int vmm_mem_create(struct vmm_mem **out, const struct vmm_mem_region *regions, s
 		   struct vmm_error *err);
 
 /*
+ * The same in huge pages of 2 MiB, of which gpa and size are multiples. They come out of the host's
+ * pool (vm.nr_hugepages) and are set apart for this memory at once. -ENOMEM when there are not
+ * enough.
+ */
+int vmm_mem_create_huge(struct vmm_mem **out, const struct vmm_mem_region *regions, size_t count,
+			struct vmm_error *err);
+
+/*
  * A part of guest memory that somebody else made, as vhost-user's memory table has it. All numbers
  * are multiples of 4096.
  */

@@ -71,6 +71,7 @@ struct vmm_exit {
 /* Zero-initialise; zero means the default in each field. */
 struct vmm_vm_config {
 	uint64_t memory_size;  /* bytes, multiple of 2 MiB; default 512 MiB */
+	bool huge_pages;       /* memory in huge pages of 2 MiB: vmm_mem_create_huge */
 	unsigned vcpus;        /* 1 .. VMM_VCPUS_MAX; default 1 */
 	int kvm_fd;            /* > 0: an open /dev/kvm, borrowed for the call; else it is opened */
 	struct vmm_loop *loop; /* borrowed; NULL: the VM makes its own (vmm_vm_loop) */
