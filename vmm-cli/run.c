@@ -24,8 +24,7 @@
 #define EXIT_CRASHED 3 /* the guest crashed */
 #define EXIT_HOST    4 /* the host failed under it */
 #define EXIT_KILLED  5 /* the user or a signal switched it off */
-
-#define SIGNALS 4
+#define SIGNALS      4
 
 struct run {
 	struct isolation isolation;
@@ -33,7 +32,7 @@ struct run {
 	struct vm_manager *manager;
 	struct cli_log log;
 	struct terminal terminal;
-	struct vmm_source *signals[SIGNALS];
+	struct vmm_source *signals;
 	int ready_fd;
 	bool button_pressed;
 	int status;
@@ -200,7 +199,6 @@ static int watch_signals(struct run *r)
 {
 	static const int wanted[SIGNALS] = {SIGTERM, SIGINT, SIGHUP, SIGWINCH};
 	sigset_t set;
-	int ret = 0;
 
 	(void)sigemptyset(&set);
 	for (size_t i = 0; i < SIGNALS; i++) {
@@ -209,10 +207,7 @@ static int watch_signals(struct run *r)
 	/* Before there is a second thread: all of them inherit the mask. */
 	(void)pthread_sigmask(SIG_BLOCK, &set, NULL);
 	(void)signal(SIGPIPE, SIG_IGN);
-	for (size_t i = 0; i < SIGNALS && ret == 0; i++) {
-		ret = vmm_loop_add_signal(r->loop, wanted[i], on_signal, r, &r->signals[i]);
-	}
-	return ret;
+	return vmm_loop_add_signals(r->loop, wanted, SIGNALS, on_signal, r, &r->signals);
 }
 
 static int set_up(struct run *r, struct vm_config *config, struct vmm_error *err)
@@ -253,9 +248,7 @@ static int set_up(struct run *r, struct vm_config *config, struct vmm_error *err
 static void tear_down(struct run *r)
 {
 	vm_manager_destroy(r->manager);
-	for (size_t i = 0; i < SIGNALS; i++) {
-		vmm_source_remove(r->signals[i]);
-	}
+	vmm_source_remove(r->signals);
 	vmm_loop_destroy(r->loop);
 	leave_terminal(r);
 }

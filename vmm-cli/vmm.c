@@ -53,8 +53,7 @@ struct vmm_process {
 	struct api_routes routes;
 	struct api_server *server;
 	struct vm_manager *manager;
-	struct vmm_source *sigterm;
-	struct vmm_source *sigint;
+	struct vmm_source *signals;
 	struct vmm_work release; /* posted when the guest has ended and the process stays */
 	int log_fd;
 	int status;
@@ -293,19 +292,17 @@ static int open_events(struct vmm_process *p, struct vmm_error *err)
 
 static int watch_signals(struct vmm_process *p, struct vmm_error *err)
 {
+	static const int wanted[] = {SIGTERM, SIGINT};
 	sigset_t set;
 	int ret;
 
 	sigemptyset(&set);
-	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGINT);
+	sigaddset(&set, wanted[0]);
+	sigaddset(&set, wanted[1]);
 	/* Before there is a second thread: all of them inherit the mask. */
 	ret = -pthread_sigmask(SIG_BLOCK, &set, NULL);
 	if (ret == 0) {
-		ret = vmm_loop_add_signal(p->loop, SIGTERM, on_signal, p, &p->sigterm);
-	}
-	if (ret == 0) {
-		ret = vmm_loop_add_signal(p->loop, SIGINT, on_signal, p, &p->sigint);
+		ret = vmm_loop_add_signals(p->loop, wanted, 2, on_signal, p, &p->signals);
 	}
 	if (ret == 0) {
 		/* Clients and readers come and go; write says so where it matters. */
@@ -391,8 +388,7 @@ static void tear_down(struct vmm_process *p)
 	api_server_destroy(p->server);
 	api_socket_finish(&p->socket);
 	vm_events_finish(&p->events);
-	vmm_source_remove(p->sigterm);
-	vmm_source_remove(p->sigint);
+	vmm_source_remove(p->signals);
 	vmm_loop_destroy(p->loop);
 	if (p->log_fd > STDERR_FILENO) {
 		close(p->log_fd);

@@ -29,8 +29,7 @@ struct run {
 	int listen_fd; /* -1: one connection */
 	struct vmm_source *listener;
 	struct vmm_source *pause;
-	struct vmm_source *sigterm;
-	struct vmm_source *sigint;
+	struct vmm_source *signals;
 	bool ended;
 	int status;
 };
@@ -183,11 +182,9 @@ static int check_socket(int fd, bool listens, struct vmm_error *err)
 
 static int watch_signals(struct run *r, struct vmm_error *err)
 {
-	int ret = vmm_loop_add_signal(r->loop, SIGTERM, on_signal, r, &r->sigterm);
+	static const int wanted[] = {SIGTERM, SIGINT};
+	int ret = vmm_loop_add_signals(r->loop, wanted, 2, on_signal, r, &r->signals);
 
-	if (ret == 0) {
-		ret = vmm_loop_add_signal(r->loop, SIGINT, on_signal, r, &r->sigint);
-	}
 	return ret < 0 ? vmm_error_set(err, ret, "signals: %s", strerror(-ret)) : 0;
 }
 

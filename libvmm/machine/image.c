@@ -2,6 +2,8 @@
 #include "machine/image.h"
 
 #include <errno.h>
+#include <stdbool.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -10,36 +12,63 @@
 
 #define MIB UINT64_C(1048576)
 
-static int read_fd(void *ctx, uint64_t offset, void *buf, size_t len)
+/* Up to len bytes, fewer only at the end of the file; how many, or -errno. */
+static ssize_t read_some(int fd, uint64_t offset, uint8_t *buf, size_t len)
 {
-	const int *fd = ctx;
-	uint8_t *at = buf;
+	size_t done = 0;
 
-	while (len > 0) {
-		ssize_t got = pread(*fd, at, len, (off_t)offset);
+	while (done < len) {
+		ssize_t got = pread(fd, buf + done, len - done, (off_t)(offset + done));
 
-		if (got < 0) {
-			if (errno == EINTR) {
-				continue;
-			}
+		if (got < 0 && errno != EINTR) {
 			return -errno;
 		}
 		if (got == 0) {
-			return -EIO; /* it was longer when it was measured */
+			break;
 		}
-		at += got;
-		len -= (size_t)got;
-		offset += (uint64_t)got;
+		done += got > 0 ? (size_t)got : 0;
 	}
-	return 0;
+	return (ssize_t)done;
 }
 
-int vmm_image_fd(struct vmm_image *image, int *fd, struct vmm_error *err)
+static bool has(const struct vmm_image_file *file, uint64_t offset, size_t len)
+{
+	return offset >= file->at && offset - file->at <= file->len &&
+	       len <= file->len - (offset - file->at);
+}
+
+static int read_fd(void *ctx, uint64_t offset, void *buf, size_t len)
+{
+	struct vmm_image_file *file = ctx;
+	ssize_t got;
+
+	if (len <= sizeof(file->bytes) && !has(file, offset, len)) {
+		got = read_some(file->fd, offset, file->bytes, sizeof(file->bytes));
+		file->at = offset;
+		file->len = got > 0 ? (size_t)got : 0;
+		if (got < 0) {
+			return (int)got;
+		}
+	}
+	if (has(file, offset, len)) {
+		memcpy(buf, file->bytes + (offset - file->at), len);
+		return 0;
+	}
+	got = read_some(file->fd, offset, buf, len);
+	if (got < 0) {
+		return (int)got;
+	}
+	/* It was longer when it was measured. */
+	return (size_t)got == len ? 0 : -EIO;
+}
+
+int vmm_image_fd(struct vmm_image *image, struct vmm_image_file *file, int fd,
+		 struct vmm_error *err)
 {
 	struct stat st;
 	uint64_t size;
 
-	if (fstat(*fd, &st) != 0) {
+	if (fstat(fd, &st) != 0) {
 		return vmm_error_wrap(err, -errno, "cannot be read");
 	}
 	size = (uint64_t)st.st_size;
@@ -47,13 +76,16 @@ int vmm_image_fd(struct vmm_image *image, int *fd, struct vmm_error *err)
 		return vmm_error_set(err, -EINVAL, "it is a directory");
 	}
 	if (S_ISBLK(st.st_mode)) {
-		if (ioctl(*fd, BLKGETSIZE64, &size) != 0) {
+		if (ioctl(fd, BLKGETSIZE64, &size) != 0) {
 			return vmm_error_wrap(err, -errno, "its size cannot be read");
 		}
 	} else if (!S_ISREG(st.st_mode)) {
 		return vmm_error_set(err, -EINVAL, "it is neither a file nor a block device");
 	}
-	*image = (struct vmm_image){.read = read_fd, .ctx = fd, .size = size};
+	file->fd = fd;
+	file->at = 0;
+	file->len = 0;
+	*image = (struct vmm_image){.read = read_fd, .ctx = file, .size = size};
 	return 0;
 }
 

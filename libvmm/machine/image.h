@@ -16,9 +16,21 @@ struct vmm_image {
 	uint64_t size;
 };
 
-/* An image out of a descriptor, which ctx must hold: -EINVAL when it is no plain file or block
- * device. */
-int vmm_image_fd(struct vmm_image *image, int *fd, struct vmm_error *err);
+/*
+ * A file, and bytes of it that lie beside some that were asked for: headers are read in small
+ * pieces.
+ */
+struct vmm_image_file {
+	int fd;
+	uint64_t at;
+	size_t len;
+	uint8_t bytes[1024];
+};
+
+/* An image out of a descriptor (borrowed), for which *file is ctx: -EINVAL when it is no plain file
+ * or block device. */
+int vmm_image_fd(struct vmm_image *image, struct vmm_image_file *file, int fd,
+		 struct vmm_error *err);
 
 /* Guest memory that an initrd may take. */
 struct vmm_initrd_room {

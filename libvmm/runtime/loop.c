@@ -239,16 +239,18 @@ static int add_signal_fd(struct vmm_loop *loop, int fd, vmm_loop_signal_fn fn, v
 	return 0;
 }
 
-int vmm_loop_add_signal(struct vmm_loop *loop, int signo, vmm_loop_signal_fn fn, void *ctx,
-			struct vmm_source **out)
+int vmm_loop_add_signals(struct vmm_loop *loop, const int *signos, size_t count,
+			 vmm_loop_signal_fn fn, void *ctx, struct vmm_source **out)
 {
 	sigset_t set;
 	int fd;
 
 	*out = NULL;
 	(void)sigemptyset(&set);
-	if (sigaddset(&set, signo) != 0) {
-		return -EINVAL;
+	for (size_t i = 0; i < count; i++) {
+		if (sigaddset(&set, signos[i]) != 0) {
+			return -EINVAL;
+		}
 	}
 	fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (fd < 0) {

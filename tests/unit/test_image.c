@@ -10,6 +10,7 @@
 #include "machine/image.h"
 #include "suite.h"
 
+static struct vmm_image_file file;
 static struct vmm_image image;
 static struct vmm_error err;
 
@@ -28,7 +29,7 @@ static FILE *file_of(size_t size)
 static void assert_refused(int fd, int code, const char *why)
 {
 	err = (struct vmm_error){0};
-	ck_assert_int_eq(vmm_image_fd(&image, &fd, &err), code);
+	ck_assert_int_eq(vmm_image_fd(&image, &file, fd, &err), code);
 	ck_assert_msg(strstr(err.message, why), "'%s' does not say '%s'", err.message, why);
 }
 
@@ -61,7 +62,7 @@ START_TEST(image_gives_any_part_of_its_file)
 	int fd = fileno(f);
 	uint8_t got[1000];
 
-	ck_assert_int_eq(vmm_image_fd(&image, &fd, &err), 0);
+	ck_assert_int_eq(vmm_image_fd(&image, &file, fd, &err), 0);
 	ck_assert_uint_eq(image.size, 1000);
 	for (size_t offset = 0; offset < 1000; offset += 111) {
 		for (size_t len = 0; len <= 1000 - offset; len += 53) {
@@ -81,6 +82,26 @@ START_TEST(image_gives_any_part_of_its_file)
 }
 END_TEST
 
+/* A header is not read piece by piece, and what was read is given however small the pieces are. */
+START_TEST(image_gives_neighbours_without_reading_again)
+{
+	FILE *f = file_of(5000);
+	int fd = fileno(f);
+	uint8_t got[4];
+
+	ck_assert_int_eq(vmm_image_fd(&image, &file, fd, &err), 0);
+	ck_assert_int_eq(image.read(image.ctx, 3000, got, 4), 0);
+	ck_assert_int_eq(ftruncate(fd, 0), 0);
+	for (size_t offset = 3000; offset <= 3000 + sizeof(file.bytes) - 4; offset++) {
+		ck_assert_int_eq(image.read(image.ctx, offset, got, 4), 0);
+		SUITE_REQUIRE(got[0] == offset * 7 % 251 && got[3] == (offset + 3) * 7 % 251);
+	}
+	ck_assert_int_eq(image.read(image.ctx, 3000 + sizeof(file.bytes) - 3, got, 4), -EIO);
+	ck_assert_int_eq(image.read(image.ctx, 2999, got, 4), -EIO);
+	(void)fclose(f);
+}
+END_TEST
+
 START_TEST(image_may_be_empty_or_huge)
 {
 	FILE *f = tmpfile();
@@ -89,11 +110,11 @@ START_TEST(image_may_be_empty_or_huge)
 
 	ck_assert_ptr_nonnull(f);
 	fd = fileno(f);
-	ck_assert_int_eq(vmm_image_fd(&image, &fd, &err), 0);
+	ck_assert_int_eq(vmm_image_fd(&image, &file, fd, &err), 0);
 	ck_assert_uint_eq(image.size, 0);
 	ck_assert_int_eq(image.read(image.ctx, 0, &byte, 1), -EIO);
 	ck_assert_int_eq(ftruncate(fd, INT64_C(1) << 40), 0);
-	ck_assert_int_eq(vmm_image_fd(&image, &fd, &err), 0);
+	ck_assert_int_eq(vmm_image_fd(&image, &file, fd, &err), 0);
 	ck_assert_uint_eq(image.size, UINT64_C(1) << 40);
 	ck_assert_int_eq(image.read(image.ctx, (UINT64_C(1) << 40) - 1, &byte, 1), 0);
 	ck_assert_uint_eq(byte, 0);
@@ -107,8 +128,7 @@ START_TEST(image_that_shrinks_is_an_io_error)
 	uint8_t bytes[100];
 	int fd = fileno(f);
 
-	ck_assert_int_eq(vmm_image_fd(&image, &fd, &err), 0);
-	ck_assert_int_eq(image.read(image.ctx, 99, bytes, 1), 0);
+	ck_assert_int_eq(vmm_image_fd(&image, &file, fd, &err), 0);
 	ck_assert_int_eq(ftruncate(fd, 50), 0);
 	ck_assert_int_eq(image.read(image.ctx, 99, bytes, 1), -EIO);
 	ck_assert_int_eq(image.read(image.ctx, 0, bytes, 100), -EIO);
@@ -123,15 +143,15 @@ START_TEST(image_read_errors_are_passed_on)
 	uint8_t byte;
 	int fd = fileno(f);
 
-	ck_assert_int_eq(vmm_image_fd(&image, &fd, &err), 0);
+	ck_assert_int_eq(vmm_image_fd(&image, &file, fd, &err), 0);
 	/* Not open for reading. */
-	fd = open("/dev/null", O_WRONLY | O_CLOEXEC);
+	file.fd = open("/dev/null", O_WRONLY | O_CLOEXEC);
 	ck_assert_int_eq(image.read(image.ctx, 0, &byte, 1), -EBADF);
-	(void)close(fd);
+	(void)close(file.fd);
 	(void)fclose(f);
 }
 END_TEST
 
 SUITE_MAIN("image", image_of_no_file_is_refused, image_gives_any_part_of_its_file,
-	   image_may_be_empty_or_huge, image_that_shrinks_is_an_io_error,
-	   image_read_errors_are_passed_on)
+	   image_gives_neighbours_without_reading_again, image_may_be_empty_or_huge,
+	   image_that_shrinks_is_an_io_error, image_read_errors_are_passed_on)

@@ -98,6 +98,7 @@ START_TEST(loop_sources_without_descriptors_fail_cleanly)
 	struct vmm_source *source;
 	struct rlimit old;
 	struct rlimit tight;
+	const int signos[] = {SIGUSR1, 9999};
 
 	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &old), 0);
 	tight = old;
@@ -105,10 +106,10 @@ START_TEST(loop_sources_without_descriptors_fail_cleanly)
 	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &tight), 0);
 	ck_assert_int_eq(vmm_loop_fd(loop), -EMFILE);
 	ck_assert_int_eq(vmm_loop_add_timer(loop, NULL, NULL, &source), 0);
-	ck_assert_int_eq(vmm_loop_add_signal(loop, SIGUSR1, NULL, NULL, &source), -EMFILE);
+	ck_assert_int_eq(vmm_loop_add_signals(loop, signos, 1, NULL, NULL, &source), -EMFILE);
 	ck_assert_ptr_null(source);
 	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &old), 0);
-	ck_assert_int_eq(vmm_loop_add_signal(loop, 9999, NULL, NULL, &source), -EINVAL);
+	ck_assert_int_eq(vmm_loop_add_signals(loop, signos, 2, NULL, NULL, &source), -EINVAL);
 	vmm_loop_destroy(loop);
 	vmm_loop_destroy(NULL);
 	vmm_source_remove(NULL);
@@ -231,16 +232,21 @@ static void on_signal(void *ctx, int signo)
 START_TEST(loop_signal_is_delivered)
 {
 	struct vmm_loop *loop = new_loop();
+	const int signos[] = {SIGUSR1, SIGUSR2};
 	struct probe p = {0};
 	sigset_t set;
 
 	ck_assert_int_eq(sigemptyset(&set), 0);
+	ck_assert_int_eq(sigaddset(&set, SIGUSR1), 0);
 	ck_assert_int_eq(sigaddset(&set, SIGUSR2), 0);
 	ck_assert_int_eq(pthread_sigmask(SIG_BLOCK, &set, NULL), 0);
-	ck_assert_int_eq(vmm_loop_add_signal(loop, SIGUSR2, on_signal, &p, &p.self), 0);
+	ck_assert_int_eq(vmm_loop_add_signals(loop, signos, 2, on_signal, &p, &p.self), 0);
 	ck_assert_int_eq(raise(SIGUSR2), 0);
 	ck_assert_int_eq(vmm_loop_dispatch(loop, -1), 1);
 	ck_assert_int_eq(p.signo, SIGUSR2);
+	ck_assert_int_eq(raise(SIGUSR1), 0);
+	ck_assert_int_eq(vmm_loop_dispatch(loop, -1), 1);
+	ck_assert_int_eq(p.signo, SIGUSR1);
 	vmm_loop_destroy(loop);
 }
 END_TEST
@@ -395,9 +401,11 @@ START_TEST(loop_signal_that_is_removed_leaves_no_descriptor)
 	struct vmm_loop *loop = new_loop();
 	struct vmm_source *source;
 	unsigned fds = fdcount();
+	const int signo = SIGUSR1;
 
 	for (int i = 0; i < 3; i++) {
-		ck_assert_int_eq(vmm_loop_add_signal(loop, SIGUSR1, on_signal, NULL, &source), 0);
+		ck_assert_int_eq(vmm_loop_add_signals(loop, &signo, 1, on_signal, NULL, &source),
+				 0);
 		ck_assert_uint_eq(fdcount(), fds + 1);
 		vmm_source_remove(source);
 		ck_assert_uint_eq(fdcount(), fds);

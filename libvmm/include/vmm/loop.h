@@ -19,6 +19,7 @@
 #define VMM_LOOP_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #ifdef __cplusplus
@@ -108,10 +109,11 @@ int vmm_loop_add_timer(struct vmm_loop *loop, vmm_loop_timer_fn fn, void *ctx,
 int vmm_source_arm(struct vmm_source *source, uint64_t delay_ns);
 
 /*
- * Receives signo through a signalfd. The caller must have blocked the signal in every thread.
+ * Receives count signals through a signalfd. The caller must have blocked them in every thread.
+ * -EINVAL (a number), -EMFILE, -ENOMEM.
  */
-int vmm_loop_add_signal(struct vmm_loop *loop, int signo, vmm_loop_signal_fn fn, void *ctx,
-			struct vmm_source **out);
+int vmm_loop_add_signals(struct vmm_loop *loop, const int *signos, size_t count,
+			 vmm_loop_signal_fn fn, void *ctx, struct vmm_source **out);
 
 /* Removes and frees a source of any kind; NULL is a no-op. */
 void vmm_source_remove(struct vmm_source *source);

@@ -193,6 +193,7 @@ void vmm_machine_unplace(struct vmm_machine *m, enum vmm_platform_type type)
 int vmm_machine_check_kernel(int fd, struct vmm_error *err)
 {
 	struct arm_gunzip *gunzip = vmm_arm_gunzip_create();
+	struct vmm_image_file file;
 	struct vmm_image image = {0};
 	struct arm_plan plan;
 	int ret;
@@ -200,7 +201,7 @@ int vmm_machine_check_kernel(int fd, struct vmm_error *err)
 	if (!gunzip) {
 		return vmm_error_set(err, -ENOMEM, "out of memory");
 	}
-	ret = vmm_image_fd(&image, &fd, err);
+	ret = vmm_image_fd(&image, &file, fd, err);
 	if (ret == 0) {
 		ret = vmm_arm_plan(&image, gunzip, &plan, err);
 	}
@@ -223,8 +224,9 @@ int vmm_machine_check_cmdline(const char *cmdline, struct vmm_error *err)
 static int load_kernel(struct vmm_machine *m, int fd, struct arm_plan *plan, struct vmm_error *err)
 {
 	static const unsigned kib[] = {0, 4, 16, 64};
+	struct vmm_image_file file;
 	struct vmm_image image;
-	int ret = vmm_image_fd(&image, &fd, err);
+	int ret = vmm_image_fd(&image, &file, fd, err);
 
 	if (ret == 0) {
 		ret = vmm_arm_plan(&image, m->gunzip, plan, err);
@@ -243,11 +245,12 @@ static int load_kernel(struct vmm_machine *m, int fd, struct arm_plan *plan, str
 static int load_initrd(struct vmm_machine *m, int fd, const struct arm_plan *plan,
 		       struct arm_fdt *fdt, struct vmm_error *err)
 {
+	struct vmm_image_file file;
 	struct vmm_image image = {0};
 	int ret = 0;
 
 	if (fd >= 0) {
-		ret = vmm_image_fd(&image, &fd, err);
+		ret = vmm_image_fd(&image, &file, fd, err);
 		if (ret == 0) {
 			ret = vmm_arm_load_initrd(&image, plan, m->parts.mem, &m->layout,
 						  &fdt->initrd, err);

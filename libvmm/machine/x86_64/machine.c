@@ -199,9 +199,10 @@ void vmm_machine_unplace(struct vmm_machine *m, enum vmm_platform_type type)
 
 int vmm_machine_check_kernel(int fd, struct vmm_error *err)
 {
+	struct vmm_image_file file;
 	struct vmm_image image = {0};
 	struct x86_plan plan;
-	int ret = vmm_image_fd(&image, &fd, err);
+	int ret = vmm_image_fd(&image, &file, fd, err);
 
 	return ret < 0 ? ret : vmm_x86_plan(&image, &plan, err);
 }
@@ -221,11 +222,12 @@ int vmm_machine_check_cmdline(const char *cmdline, struct vmm_error *err)
 static int load_initrd(struct vmm_machine *m, int fd, const struct x86_plan *plan,
 		       struct x86_boot_params *params, struct vmm_error *err)
 {
+	struct vmm_image_file file;
 	struct vmm_image image = {0};
 	int ret = 0;
 
 	if (fd >= 0) {
-		ret = vmm_image_fd(&image, &fd, err);
+		ret = vmm_image_fd(&image, &file, fd, err);
 		if (ret == 0) {
 			ret = vmm_x86_load_initrd(&image, plan, m->parts.mem, &m->layout,
 						  &params->initrd, err);
@@ -285,10 +287,10 @@ int vmm_machine_boot(struct vmm_machine *m, const struct vmm_machine_image *imag
 		.rsdp = ACPI_GPA,
 		.cmdline = CMDLINE_GPA,
 	};
+	struct vmm_image_file file;
 	struct vmm_image kernel;
 	struct x86_plan plan = {0};
-	int fd = image->kernel_fd;
-	int ret = vmm_image_fd(&kernel, &fd, err);
+	int ret = vmm_image_fd(&kernel, &file, image->kernel_fd, err);
 
 	if (ret == 0) {
 		ret = vmm_x86_plan(&kernel, &plan, err);
