@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * ACPI tables of a hardware-reduced system (ACPI 6.4): RSDP, XSDT, FADT, MADT, MCFG and a DSDT with
- * the PCI host bridge, the power button behind a Generic Event Device, and S5.
+ * the PCI host bridge, the power button behind a Generic Event Device, and S5. Without PCI there is
+ * no MCFG, and the DSDT has the virtio-mmio devices in place of the host bridge.
  */
 #include "machine/x86_64/x86.h"
 
@@ -13,7 +14,7 @@
 
 #define RSDP_SIZE 36u
 #define FADT_SIZE 276u
-#define TABLES    3u /* that the XSDT lists: FADT, MADT, MCFG */
+#define TABLES    3u /* that the XSDT lists at most: FADT, MADT, MCFG */
 
 /* FADT flags (table 5.10) and boot architecture flags (table 5.11). */
 #define FADT_WBINVD           (1u << 0)
@@ -128,7 +129,7 @@ static void host_bridge(struct aml *a, const struct x86_acpi *acpi)
 }
 
 /* What belongs to the board: systems use ECAM only where a device claims it. */
-static void board(struct aml *a)
+static void board(struct aml *a, bool no_pci)
 {
 	struct aml_resources r;
 	size_t device = vmm_aml_device(a, "MBRD");
@@ -139,8 +140,30 @@ static void board(struct aml *a)
 	vmm_aml_integer(a, 0);
 	vmm_aml_name(a, "_CRS");
 	r = vmm_aml_resources(a);
-	vmm_aml_res_memory32(a, (uint32_t)ECAM_GPA, (uint32_t)VMM_PCI_ECAM_SIZE);
+	if (!no_pci) {
+		vmm_aml_res_memory32(a, (uint32_t)ECAM_GPA, (uint32_t)VMM_PCI_ECAM_SIZE);
+	}
 	vmm_aml_res_io(a, PM_PORT, PM_SIZE);
+	vmm_aml_resources_end(a, &r);
+	vmm_aml_end(a, device);
+}
+
+/* Devices VR00, VR01, ... of the id that Linux and QEMU have agreed upon. */
+static void virtio(struct aml *a, unsigned index)
+{
+	static const char digits[] = "0123456789ABCDEF";
+	const char name[] = {'V', 'R', digits[index / 16], digits[index % 16], '\0'};
+	struct aml_resources r;
+	size_t device = vmm_aml_device(a, name);
+
+	vmm_aml_name(a, "_HID");
+	vmm_aml_string(a, "LNRO0005");
+	vmm_aml_name(a, "_UID");
+	vmm_aml_integer(a, index);
+	vmm_aml_name(a, "_CRS");
+	r = vmm_aml_resources(a);
+	vmm_aml_res_memory32(a, (uint32_t)vmm_x86_virtio_gpa(index), (uint32_t)VIRTIO_SIZE);
+	vmm_aml_res_interrupt(a, vmm_x86_virtio_gsi(index));
 	vmm_aml_resources_end(a, &r);
 	vmm_aml_end(a, device);
 }
@@ -246,8 +269,13 @@ static uint64_t dsdt(struct aml *a, const struct x86_acpi *acpi, uint64_t gpa)
 	size_t table = start(a, "DSDT", 2); /* 2: integers have 64 bits */
 	size_t scope = vmm_aml_scope(a, "\\_SB_");
 
-	host_bridge(a, acpi);
-	board(a);
+	if (!acpi->no_pci) {
+		host_bridge(a, acpi);
+	}
+	board(a, acpi->no_pci);
+	for (unsigned i = 0; i < acpi->virtio; i++) {
+		virtio(a, i);
+	}
 	if (acpi->com1) {
 		com1(a);
 	}
@@ -347,11 +375,11 @@ static uint64_t mcfg(struct aml *a, uint64_t gpa)
 	return gpa + table;
 }
 
-static uint64_t xsdt(struct aml *a, uint64_t gpa, const uint64_t *tables)
+static uint64_t xsdt(struct aml *a, uint64_t gpa, const uint64_t *tables, size_t count)
 {
 	size_t table = start(a, "XSDT", 1);
 
-	for (size_t i = 0; i < TABLES; i++) {
+	for (size_t i = 0; i < count; i++) {
 		vmm_aml_number(a, tables[i], 8);
 	}
 	finish(a, table);
@@ -378,16 +406,19 @@ int vmm_x86_acpi(const struct x86_acpi *acpi, uint64_t gpa, uint8_t *buf, size_t
 {
 	struct aml a = {.buf = buf, .cap = cap};
 	uint64_t tables[TABLES];
+	size_t count = 0;
 	uint64_t at;
 
 	for (unsigned i = 0; i < RSDP_SIZE; i++) {
 		vmm_aml_byte(&a, 0);
 	}
 	at = dsdt(&a, acpi, gpa);
-	tables[0] = fadt(&a, gpa, at);
-	tables[1] = madt(&a, acpi, gpa);
-	tables[2] = mcfg(&a, gpa);
-	at = xsdt(&a, gpa, tables);
+	tables[count++] = fadt(&a, gpa, at);
+	tables[count++] = madt(&a, acpi, gpa);
+	if (!acpi->no_pci) {
+		tables[count++] = mcfg(&a, gpa);
+	}
+	at = xsdt(&a, gpa, tables, count);
 	if (a.full) {
 		return -ENOSPC;
 	}
