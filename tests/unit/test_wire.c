@@ -276,6 +276,9 @@ START_TEST(wire_numbers_out_of_range_are_refused)
 	refused_both_ways(&m, len);
 	m.u.config.has_serial = 2;
 	refused_both_ways(&m, len);
+	good(&m, WIRE_CONFIG);
+	m.u.config.transport = VMM_TRANSPORT_MMIO + 1;
+	refused_both_ways(&m, len);
 	len = length_of(WIRE_DEVICE);
 	good(&m, WIRE_DEVICE);
 	m.u.device.index = WIRE_DEVICES_MAX;

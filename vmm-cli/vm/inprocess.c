@@ -73,6 +73,7 @@ static int inprocess_boot(struct vm_body *body, struct vmm_error *err)
 	const struct vmm_vm_config config = {
 		.memory_size = p->config.vm->memory.size,
 		.vcpus = (unsigned)p->config.vm->cpus.boot_vcpus,
+		.transport = p->config.vm->transport,
 		.loop = p->config.loop,
 		.log = p->config.log,
 		.on_exit = p->config.on_exit,
