@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Carrying a virtio device: the registers that every transport has, without any transport's layout.
- * virtio-pci, a vhost-user back end and the fake driver of the unit tests all drive a device
- * through these calls, with guest memory and a loop but with no hypervisor.
+ * virtio-pci, virtio-mmio, a vhost-user back end and the fake driver of the unit tests all drive a
+ * device through these calls, with guest memory and a loop but with no hypervisor.
  *
  * Register calls are made from any thread (vCPUs, several at a time); the carrier locks. What
  * reaches the device (activate, reset, set_config, notify) always runs on the loop's thread: such a
