@@ -347,7 +347,8 @@ static int create_mmio(struct vmm_virtio_mmio **out, struct vmm_virtio_device *d
 	int ret;
 
 	if (!m) {
-		return vmm_error_set(err, -ENOMEM, "%s: out of memory", dev->name);
+		(void)vmm_error_set(err, -ENOMEM, "%s: out of memory", dev->name);
+		return -ENOMEM;
 	}
 	m->gsi = config->gsi;
 	init_irq(m, &m->queue_irq, VMM_ISR_QUEUE);
@@ -360,7 +361,8 @@ static int create_mmio(struct vmm_virtio_mmio **out, struct vmm_virtio_device *d
 	ret = connect_line(m);
 	if (ret < 0) {
 		free_mmio(m);
-		return vmm_error_wrap(err, ret, "%s: cannot make its interrupt line", dev->name);
+		(void)vmm_error_wrap(err, ret, "%s: cannot make its interrupt line", dev->name);
+		return ret;
 	}
 	*out = m;
 	return 0;
@@ -386,9 +388,10 @@ int vmm_virtio_mmio_create(struct vmm_virtio_mmio **out, struct vmm_virtio_devic
 
 	*out = NULL;
 	ret = vmm_transport_check(dev, UINT32_MAX, err);
-	if (ret == 0) {
-		ret = create_mmio(&m, dev, device, config, err);
+	if (ret < 0) {
+		return ret;
 	}
+	ret = create_mmio(&m, dev, device, config, err);
 	if (ret < 0) {
 		return ret;
 	}

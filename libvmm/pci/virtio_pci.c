@@ -309,7 +309,8 @@ static int create_vp(struct virtio_pci **out, const struct vmm_pci_platform *pla
 	int ret;
 
 	if (!vp) {
-		return vmm_error_set(err, -ENOMEM, "%s: out of memory", dev->name);
+		(void)vmm_error_set(err, -ENOMEM, "%s: out of memory", dev->name);
+		return -ENOMEM;
 	}
 	ret = vmm_transport_init(&vp->transport, dev, &config, err);
 	if (ret < 0) {
@@ -322,7 +323,8 @@ static int create_vp(struct virtio_pci **out, const struct vmm_pci_platform *pla
 	}
 	if (ret < 0) {
 		free_vp(vp);
-		return vmm_error_wrap(err, ret, "%s: cannot make its event descriptors", dev->name);
+		(void)vmm_error_wrap(err, ret, "%s: cannot make its event descriptors", dev->name);
+		return ret;
 	}
 	*out = vp;
 	return 0;
@@ -335,9 +337,10 @@ int vmm_virtio_pci_add(struct vmm_pci_host *host, struct vmm_virtio_device *dev,
 	struct virtio_pci *vp;
 	int ret = vmm_transport_check(dev, VIRTIO_ID_MAX, err);
 
-	if (ret == 0) {
-		ret = create_vp(&vp, vmm_pci_host_platform(host), dev, device, err);
+	if (ret < 0) {
+		return ret;
 	}
+	ret = create_vp(&vp, vmm_pci_host_platform(host), dev, device, err);
 	if (ret < 0) {
 		return ret;
 	}
