@@ -76,16 +76,6 @@ static size_t start(struct aml *a, const char *signature, uint8_t revision)
 	return at;
 }
 
-static uint8_t checksum(const uint8_t *bytes, size_t len)
-{
-	uint8_t sum = 0;
-
-	for (size_t i = 0; i < len; i++) {
-		sum = (uint8_t)(sum + bytes[i]);
-	}
-	return (uint8_t)(0u - sum);
-}
-
 static void finish(struct aml *a, size_t at)
 {
 	size_t len = a->len - at;
@@ -96,7 +86,7 @@ static void finish(struct aml *a, size_t at)
 	for (unsigned i = 0; i < 4; i++) {
 		a->buf[at + 4 + i] = (uint8_t)(len >> (8 * i));
 	}
-	a->buf[at + 9] = checksum(a->buf + at, len);
+	a->buf[at + 9] = vmm_aml_checksum(a->buf + at, len);
 }
 
 /* ---- DSDT ---- */
@@ -398,8 +388,8 @@ static void rsdp(uint8_t *buf, uint64_t xsdt_gpa)
 	vmm_aml_number(&a, RSDP_SIZE, 4);
 	vmm_aml_number(&a, xsdt_gpa, 8);
 	vmm_aml_number(&a, 0, 4);
-	buf[8] = checksum(buf, 20); /* of the part that ACPI 1.0 knew */
-	buf[32] = checksum(buf, RSDP_SIZE);
+	buf[8] = vmm_aml_checksum(buf, 20); /* of the part that ACPI 1.0 knew */
+	buf[32] = vmm_aml_checksum(buf, RSDP_SIZE);
 }
 
 int vmm_x86_acpi(const struct x86_acpi *acpi, uint64_t gpa, uint8_t *buf, size_t cap)

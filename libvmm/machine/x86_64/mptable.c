@@ -36,16 +36,6 @@
 #define TYPE_EXTINT    3u
 #define ALL_LAPICS     0xffu
 
-static uint8_t checksum(const uint8_t *bytes, size_t len)
-{
-	uint8_t sum = 0;
-
-	for (size_t i = 0; i < len; i++) {
-		sum = (uint8_t)(sum + bytes[i]);
-	}
-	return (uint8_t)(0u - sum);
-}
-
 static void pointer(struct aml *a, uint64_t gpa)
 {
 	vmm_aml_bytes(a, "_MP_", 4);
@@ -131,7 +121,7 @@ int vmm_x86_mptable(unsigned vcpus, uint64_t gpa, uint8_t *buf, size_t cap)
 	table[HEADER_LENGTH] = (uint8_t)len;
 	table[HEADER_LENGTH + 1] = (uint8_t)(len >> 8);
 	table[HEADER_ENTRIES] = (uint8_t)count;
-	table[HEADER_CHECKSUM] = checksum(table, len);
-	buf[POINTER_CHECKSUM] = checksum(buf, POINTER_SIZE);
+	table[HEADER_CHECKSUM] = vmm_aml_checksum(table, len);
+	buf[POINTER_CHECKSUM] = vmm_aml_checksum(buf, POINTER_SIZE);
 	return (int)a.len;
 }
