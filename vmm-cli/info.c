@@ -77,6 +77,7 @@ static void print_info(const struct instance_roots *roots, const char *name, con
 	       number(json_object_get(config, "cpus"), "boot_vcpus"));
 	printf("  memory        %" JSON_INTEGER_FORMAT " MiB\n",
 	       number(json_object_get(config, "memory"), "size") / (json_int_t)MIB);
+	printf("  transport     virtio-%s\n", text(config, "transport"));
 	printf("  console       %s\n", text(json_object_get(config, "console"), "file"));
 	printf("  serial log    %s\n", text(json_object_get(config, "serial"), "file"));
 	print_devices(config, counters);

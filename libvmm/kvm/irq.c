@@ -209,13 +209,16 @@ int vmm_kvm_irqfd(struct vmm_kvm *kvm, unsigned gsi, int eventfd, bool connect)
 	return ioctl(kvm->fd, KVM_IRQFD, &irqfd) == 0 ? 0 : -errno;
 }
 
-int vmm_kvm_ioeventfd(struct vmm_kvm *kvm, vmm_gpa gpa, unsigned len, int eventfd, bool connect)
+int vmm_kvm_ioeventfd(struct vmm_kvm *kvm, const struct vmm_doorbell *bell, int eventfd,
+		      bool connect)
 {
 	struct kvm_ioeventfd io = {
-		.addr = gpa,
-		.len = len,
+		.addr = bell->gpa,
+		.len = bell->len,
+		.datamatch = bell->value,
 		.fd = eventfd,
-		.flags = connect ? 0 : KVM_IOEVENTFD_FLAG_DEASSIGN,
+		.flags = (bell->len ? KVM_IOEVENTFD_FLAG_DATAMATCH : 0u) |
+			 (connect ? 0u : KVM_IOEVENTFD_FLAG_DEASSIGN),
 	};
 
 	return ioctl(kvm->fd, KVM_IOEVENTFD, &io) == 0 ? 0 : -errno;

@@ -22,6 +22,7 @@
 #include <vmm/mem.h>
 
 #include "pci/pci.h"
+#include "transport/events.h"
 
 struct vmm_kvm;
 
@@ -98,7 +99,7 @@ int vmm_kvm_set_memory(struct vmm_kvm *kvm, const struct vmm_mem *mem, struct vm
  * controller. Configuration time; the table goes to the kernel at vmm_kvm_route_commit.
  * -EINVAL, -ENOSPC.
  */
-#define VMM_KVM_GSI_LINES 24u
+#define VMM_KVM_GSI_LINES 32u
 int vmm_kvm_route_pin(struct vmm_kvm *kvm, unsigned gsi, unsigned irqchip, unsigned pin);
 int vmm_kvm_route_commit(struct vmm_kvm *kvm);
 
@@ -126,8 +127,9 @@ int vmm_kvm_msi_route(struct vmm_kvm *kvm, unsigned gsi, const struct vmm_pci_ms
 
 /* Connects or disconnects an eventfd (borrowed) and a gsi. -EINVAL, errno of KVM_IRQFD. */
 int vmm_kvm_irqfd(struct vmm_kvm *kvm, unsigned gsi, int eventfd, bool connect);
-/* Connects or disconnects writes of len bytes (0: any) at gpa and an eventfd. errno. */
-int vmm_kvm_ioeventfd(struct vmm_kvm *kvm, vmm_gpa gpa, unsigned len, int eventfd, bool connect);
+/* Connects or disconnects a doorbell and an eventfd (borrowed). errno of KVM_IOEVENTFD. */
+int vmm_kvm_ioeventfd(struct vmm_kvm *kvm, const struct vmm_doorbell *bell, int eventfd,
+		      bool connect);
 
 /* An edge-triggered line of gsi, freed with vmm_kvm_line_destroy. -ENOMEM, errno. */
 int vmm_kvm_line_create(struct vmm_kvm *kvm, unsigned gsi, struct vmm_irq **out);

@@ -36,6 +36,7 @@ struct vmm_machine_config {
 	int kvm_fd; /* borrowed for the call */
 	uint64_t memory_size;
 	unsigned vcpus;
+	enum vmm_transport_type transport; /* MMIO: there is no PCI */
 	/* The guest used the machine's power or reset registers; on a vCPU thread. */
 	void (*event)(void *ctx, enum vmm_machine_event event);
 	void *ctx;
@@ -56,7 +57,7 @@ size_t vmm_machine_ram(const struct vmm_machine *machine, struct vmm_mem_region 
 unsigned vmm_machine_vm_type(const struct vmm_machine *machine);
 /* Whether this architecture has a space of ports beside memory. */
 bool vmm_machine_has_ports(void);
-/* Fills the address fields of config: ECAM and the windows. */
+/* Fills the address fields of config: ECAM and the windows. Not with VMM_TRANSPORT_MMIO. */
 void vmm_machine_pci(const struct vmm_machine *machine, struct vmm_pci_host_config *config);
 
 struct vmm_machine_parts {
@@ -94,6 +95,14 @@ int vmm_machine_place(struct vmm_machine *machine, enum vmm_platform_type type,
 		      struct vmm_machine_place *place, struct vmm_error *err);
 void vmm_machine_unplace(struct vmm_machine *machine, enum vmm_platform_type type);
 
+/*
+ * With VMM_TRANSPORT_MMIO: the place for the next virtio device, which the tables of the next boot
+ * announce as well. -ENOSPC: all are taken. unplace gives the last one back.
+ */
+int vmm_machine_place_virtio(struct vmm_machine *machine, struct vmm_machine_place *place,
+			     struct vmm_error *err);
+void vmm_machine_unplace_virtio(struct vmm_machine *machine);
+
 /* Can this machine boot what fd holds? -ENOEXEC with words; -EIO, -EINVAL (not a plain file). */
 int vmm_machine_check_kernel(int fd, struct vmm_error *err);
 /* -E2BIG when the boot protocols have no room for it. */
@@ -109,7 +118,7 @@ struct vmm_machine_image {
  * Power-on: puts interrupt controller, vCPUs and the machine's devices into their first state,
  * loads the kernel into RAM that reads as zero, writes the tables, points vCPU 0 at the kernel.
  * Both for the first start and for a reboot. -EINVAL (does not fit into memory), -ENOEXEC, -EIO,
- * errno of KVM.
+ * -E2BIG (the command line, with words for virtio devices), errno of KVM.
  */
 int vmm_machine_boot(struct vmm_machine *machine, const struct vmm_machine_image *image,
 		     struct vmm_error *err);

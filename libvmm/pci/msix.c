@@ -73,7 +73,7 @@ int vmm_pci_msix_create(struct vmm_pci_msix **out, unsigned count,
 static void disconnect(struct vmm_pci_msix *m, struct vector *v)
 {
 	if (v->connected) {
-		(void)m->platform->ops->irqfd(m->platform->ctx, v->gsi, v->eventfd, false);
+		(void)m->platform->ops->events.irqfd(m->platform->ctx, v->gsi, v->eventfd, false);
 		v->connected = false;
 	}
 }
@@ -149,7 +149,7 @@ static int connect_vector(struct vmm_pci_msix *m, struct vector *v)
 	if (v->connected) {
 		return 0;
 	}
-	ret = m->platform->ops->irqfd(m->platform->ctx, v->gsi, v->eventfd, true);
+	ret = m->platform->ops->events.irqfd(m->platform->ctx, v->gsi, v->eventfd, true);
 	v->connected = ret == 0;
 	return ret;
 }

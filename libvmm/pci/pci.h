@@ -19,6 +19,8 @@
 #include <vmm/log.h>
 #include <vmm/mem.h>
 
+#include "transport/events.h"
+
 #define VMM_PCI_SLOTS       32u
 #define VMM_PCI_BARS        6u
 #define VMM_PCI_ECAM_SIZE   (UINT64_C(1) << 20) /* one bus */
@@ -38,6 +40,7 @@ struct vmm_pci_msi {
  * msi_alloc and mean nothing here.
  */
 struct vmm_pci_platform_ops {
+	struct vmm_event_ops events;
 	/* A new message-signalled interrupt source. -ENOSPC. */
 	int (*msi_alloc)(void *ctx, unsigned *gsi);
 	void (*msi_free)(void *ctx, unsigned gsi);
@@ -47,11 +50,6 @@ struct vmm_pci_platform_ops {
 	 * there.
 	 */
 	int (*msi_route)(void *ctx, unsigned gsi, const struct vmm_pci_msi *msi);
-	/* Connects / disconnects an eventfd: while connected each write to it raises gsi, also one
-	 * made before. */
-	int (*irqfd)(void *ctx, unsigned gsi, int eventfd, bool connect);
-	/* While connected, a guest write of len bytes (0: any) at gpa only signals eventfd. */
-	int (*ioeventfd)(void *ctx, vmm_gpa gpa, unsigned len, int eventfd, bool connect);
 };
 
 struct vmm_pci_platform {
@@ -127,23 +125,17 @@ struct vmm_pci_function_ops {
 };
 
 struct vmm_virtio_device;
-struct vmm_loop;
-struct vmm_virtio_pci_config {
-	struct vmm_mem *mem;
-	struct vmm_loop *loop;
-	const struct vmm_log *log;
-	const char *id;
-};
+struct vmm_transport_device;
 
 /*
  * virtio over PCI (VIRTIO 1.2 section 4.1): wraps dev in a function and adds it at the first free
  * slot, decoding at the address assigned to it. Takes dev on success, with all its ties; on failure
- * nothing has changed. mem, loop, log, id as for a carrier. Configuration time, loop's thread.
+ * nothing has changed. Configuration time, loop's thread.
  * Errors: -ENOSPC (no free slot, no room in the windows), -EINVAL or -EBUSY (dev, as for a
  * carrier), -EMFILE, -ENOMEM.
  */
 int vmm_virtio_pci_add(struct vmm_pci_host *host, struct vmm_virtio_device *dev,
-		       const struct vmm_virtio_pci_config *config, unsigned *slot,
+		       const struct vmm_transport_device *device, unsigned *slot,
 		       struct vmm_error *err);
 
 /* The virtio device in a slot, or NULL. Borrowed. */

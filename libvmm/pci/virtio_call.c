@@ -20,7 +20,7 @@ static void raise_irq(struct vmm_irq *base)
 	struct vpci_irq *irq = (struct vpci_irq *)base;
 	struct virtio_pci *vp = irq->vp;
 
-	if (irq->isr_bit == VPCI_ISR_CONFIG || !vmm_pci_msix_enabled(vp->msix)) {
+	if (irq->isr_bit == VMM_ISR_CONFIG || !vmm_pci_msix_enabled(vp->msix)) {
 		__atomic_fetch_or(&vp->isr, irq->isr_bit, __ATOMIC_ACQ_REL);
 	}
 	/* NO_VECTOR is none that msix has. */
@@ -64,22 +64,23 @@ static void tell_device(void *ctx)
 {
 	struct virtio_pci *vp = ctx;
 
-	vmm_carrier_irqs_changed(vp->carrier);
+	vmm_carrier_irqs_changed(vp->transport.carrier);
 }
 
 int vmm_vpci_call_start(struct virtio_pci *vp)
 {
 	vp->calls_changed = (struct vmm_work){.fn = tell_device, .ctx = vp};
-	for (unsigned i = 0; vp->dev->external_queues && i < vp->queue_count; i++) {
-		struct vpci_irq *irq = &vp->queues[i].irq;
+	for (unsigned i = 0; vp->transport.dev->external_queues && i < vp->transport.queue_count;
+	     i++) {
+		struct vpci_irq *irq = &vp->irqs[i];
 		int ret;
 
 		irq->poll_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 		if (irq->poll_fd < 0) {
 			return -errno;
 		}
-		ret = vmm_loop_add_fd(vp->loop, irq->poll_fd, VMM_LOOP_READABLE, on_poll_fd, irq,
-				      &irq->source);
+		ret = vmm_loop_add_fd(vp->transport.loop, irq->poll_fd, VMM_LOOP_READABLE,
+				      on_poll_fd, irq, &irq->source);
 		if (ret < 0) {
 			return ret;
 		}
@@ -89,9 +90,9 @@ int vmm_vpci_call_start(struct virtio_pci *vp)
 
 void vmm_vpci_call_finish(struct virtio_pci *vp)
 {
-	vmm_loop_cancel(vp->loop, &vp->calls_changed);
-	for (unsigned i = 0; i < vp->queue_count; i++) {
-		struct vpci_irq *irq = &vp->queues[i].irq;
+	vmm_loop_cancel(vp->transport.loop, &vp->calls_changed);
+	for (unsigned i = 0; i < vp->transport.queue_count; i++) {
+		struct vpci_irq *irq = &vp->irqs[i];
 
 		vmm_source_remove(irq->source);
 		if (irq->poll_fd >= 0) {
@@ -102,7 +103,7 @@ void vmm_vpci_call_finish(struct virtio_pci *vp)
 
 void vmm_vpci_calls_changed(struct virtio_pci *vp)
 {
-	if (vp->dev->external_queues) {
-		vmm_loop_post(vp->loop, &vp->calls_changed);
+	if (vp->transport.dev->external_queues) {
+		vmm_loop_post(vp->transport.loop, &vp->calls_changed);
 	}
 }

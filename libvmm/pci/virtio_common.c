@@ -7,52 +7,57 @@
 #include "pci/virtio_pci.h"
 
 enum {
-	DEVICE_FEATURE_SELECT = 0x00,
-	DEVICE_FEATURE = 0x04,
-	DRIVER_FEATURE_SELECT = 0x08,
-	DRIVER_FEATURE = 0x0c,
 	CONFIG_MSIX_VECTOR = 0x10,
 	NUM_QUEUES = 0x12,
 	DEVICE_STATUS = 0x14,
-	CONFIG_GENERATION = 0x15,
 	QUEUE_SELECT = 0x16,
-	QUEUE_SIZE = 0x18,
 	QUEUE_MSIX_VECTOR = 0x1a,
-	QUEUE_ENABLE = 0x1c,
 	QUEUE_NOTIFY_OFF = 0x1e,
-	QUEUE_DESC = 0x20,
-	QUEUE_DRIVER = 0x28,
-	QUEUE_DEVICE = 0x30,
 };
 
-/* Each register is as long as the way to the next. */
-static const uint8_t registers[] = {
-	DEVICE_FEATURE_SELECT, DEVICE_FEATURE, DRIVER_FEATURE_SELECT, DRIVER_FEATURE,
-	CONFIG_MSIX_VECTOR,    NUM_QUEUES,     DEVICE_STATUS,         CONFIG_GENERATION,
-	QUEUE_SELECT,          QUEUE_SIZE,     QUEUE_MSIX_VECTOR,     QUEUE_ENABLE,
-	QUEUE_NOTIFY_OFF,      QUEUE_DESC,     QUEUE_DRIVER,          QUEUE_DEVICE,
-	VPCI_COMMON_SIZE,
+/* Those with VMM_REG_NONE are PCI's own. */
+static const struct {
+	uint8_t offset;
+	uint8_t size;
+	uint8_t reg; /* enum vmm_transport_register */
+} registers[] = {
+	{0x00, 4, VMM_REG_DEVICE_FEATURE_SELECT}, {0x04, 4, VMM_REG_DEVICE_FEATURE},
+	{0x08, 4, VMM_REG_DRIVER_FEATURE_SELECT}, {0x0c, 4, VMM_REG_DRIVER_FEATURE},
+	{CONFIG_MSIX_VECTOR, 2, VMM_REG_NONE},    {NUM_QUEUES, 2, VMM_REG_NONE},
+	{DEVICE_STATUS, 1, VMM_REG_STATUS},       {0x15, 1, VMM_REG_GENERATION},
+	{QUEUE_SELECT, 2, VMM_REG_QUEUE_SELECT},  {0x18, 2, VMM_REG_QUEUE_SIZE},
+	{QUEUE_MSIX_VECTOR, 2, VMM_REG_NONE},     {0x1c, 2, VMM_REG_QUEUE_ENABLE},
+	{QUEUE_NOTIFY_OFF, 2, VMM_REG_NONE},      {0x20, 8, VMM_REG_QUEUE_DESC},
+	{0x28, 8, VMM_REG_QUEUE_DRIVER},          {0x30, 8, VMM_REG_QUEUE_DEVICE},
 };
 
-#define REGISTERS (sizeof(registers) - 1)
+#define REGISTERS (sizeof(registers) / sizeof(registers[0]))
 
-/* The register that [offset, offset + len) lies in, or VPCI_COMMON_SIZE. */
-static unsigned find_register(unsigned offset, unsigned len, unsigned *size)
+/* The register that [offset, offset + len) lies in, or REGISTERS. */
+static size_t find_register(unsigned offset, unsigned len)
 {
-	for (unsigned i = 0; i < REGISTERS; i++) {
-		if (offset >= registers[i] && offset < registers[i + 1] &&
-		    len <= registers[i + 1] - offset) {
-			*size = (unsigned)(registers[i + 1] - registers[i]);
-			return registers[i];
+	for (size_t i = 0; i < REGISTERS; i++) {
+		unsigned start = registers[i].offset;
+
+		if (offset >= start && offset - start < registers[i].size &&
+		    len <= registers[i].size - (offset - start)) {
+			return i;
 		}
 	}
-	*size = 0;
-	return VPCI_COMMON_SIZE;
+	return REGISTERS;
+}
+
+/* The source whose vector is the selected queue's; NULL: there is no such queue. */
+static struct vpci_irq *selected(struct virtio_pci *vp)
+{
+	const struct vmm_transport *t = &vp->transport;
+
+	return t->queue_select < t->queue_count ? &vp->irqs[t->queue_select] : NULL;
 }
 
 static uint16_t get_vector(const struct vpci_irq *irq)
 {
-	return __atomic_load_n(&irq->vector, __ATOMIC_ACQUIRE);
+	return irq ? __atomic_load_n(&irq->vector, __ATOMIC_ACQUIRE) : VPCI_NO_VECTOR;
 }
 
 /*
@@ -62,6 +67,9 @@ static uint16_t get_vector(const struct vpci_irq *irq)
  */
 static void set_vector(struct virtio_pci *vp, struct vpci_irq *irq, uint16_t vector)
 {
+	if (!irq) {
+		return;
+	}
 	if (vector >= vmm_pci_msix_count(vp->msix)) {
 		vector = VPCI_NO_VECTOR;
 	}
@@ -69,218 +77,101 @@ static void set_vector(struct virtio_pci *vp, struct vpci_irq *irq, uint16_t vec
 	vmm_vpci_calls_changed(vp);
 }
 
-static uint32_t half(uint64_t value, uint32_t select)
+/* ---- reading ---- */
+
+/* lock held */
+static uint64_t read_register(struct virtio_pci *vp, size_t i)
 {
-	return select < 2 ? (uint32_t)(value >> (32 * select)) : 0;
-}
-
-/* ---- reading; lock held ---- */
-
-static uint64_t read_queue(struct virtio_pci *vp, unsigned reg)
-{
-	struct vmm_carrier_queue q = {0};
-	unsigned queue = vp->queue_select;
-
-	if (vmm_carrier_get_queue(vp->carrier, queue, &q) < 0) {
-		/* A queue that does not exist has size 0 (section 4.1.4.3.1). */
-		return reg == QUEUE_MSIX_VECTOR ? VPCI_NO_VECTOR : 0;
-	}
-	switch (reg) {
-	case QUEUE_SIZE:
-		return q.size;
-	case QUEUE_MSIX_VECTOR:
-		return get_vector(&vp->queues[queue].irq);
-	case QUEUE_ENABLE:
-		return q.enabled;
-	case QUEUE_NOTIFY_OFF:
-		return queue;
-	case QUEUE_DESC:
-		return q.desc;
-	case QUEUE_DRIVER:
-		return q.driver;
-	case QUEUE_DEVICE:
-		return q.device;
-	default:
-		return 0;
-	}
-}
-
-static uint64_t read_register(struct virtio_pci *vp, unsigned reg)
-{
-	switch (reg) {
-	case DEVICE_FEATURE_SELECT:
-		return vp->device_feature_select;
-	case DEVICE_FEATURE:
-		return half(vmm_carrier_features(vp->carrier), vp->device_feature_select);
-	case DRIVER_FEATURE_SELECT:
-		return vp->driver_feature_select;
-	case DRIVER_FEATURE:
-		return half(vmm_carrier_driver_features(vp->carrier), vp->driver_feature_select);
+	switch (registers[i].offset) {
 	case CONFIG_MSIX_VECTOR:
 		return get_vector(&vp->config_irq);
 	case NUM_QUEUES:
-		return vp->queue_count;
-	case DEVICE_STATUS:
-		return vmm_carrier_status(vp->carrier);
-	case CONFIG_GENERATION:
-		return vmm_carrier_config_generation(vp->carrier);
-	case QUEUE_SELECT:
-		return vp->queue_select;
+		return vp->transport.queue_count;
+	case QUEUE_MSIX_VECTOR:
+		return get_vector(selected(vp));
+	case QUEUE_NOTIFY_OFF:
+		return selected(vp) ? vp->transport.queue_select : 0;
 	default:
-		return read_queue(vp, reg);
+		return vmm_transport_read(&vp->transport, registers[i].reg);
 	}
 }
 
 uint64_t vmm_vpci_common_read(struct virtio_pci *vp, unsigned offset, unsigned len)
 {
-	unsigned size;
-	unsigned reg = find_register(offset, len, &size);
+	size_t i = find_register(offset, len);
 	uint64_t value;
 
-	if (reg == VPCI_COMMON_SIZE) {
+	if (i == REGISTERS) {
 		return 0;
 	}
-	(void)pthread_mutex_lock(&vp->lock);
-	value = read_register(vp, reg);
-	(void)pthread_mutex_unlock(&vp->lock);
-	return value >> (8 * (offset - reg));
+	(void)pthread_mutex_lock(&vp->transport.lock);
+	value = read_register(vp, i);
+	(void)pthread_mutex_unlock(&vp->transport.lock);
+	return value >> (8 * (offset - registers[i].offset));
 }
 
 /* ---- writing ---- */
 
-static void write_driver_features(struct virtio_pci *vp, uint32_t value)
-{
-	uint64_t features = vmm_carrier_driver_features(vp->carrier);
-
-	if (vp->driver_feature_select == 0) {
-		features = (features & ~UINT64_C(0xffffffff)) | value;
-	} else if (vp->driver_feature_select == 1) {
-		features = (features & 0xffffffff) | ((uint64_t)value << 32);
-	} else {
-		return;
-	}
-	vmm_carrier_set_driver_features(vp->carrier, features);
-}
-
-/* A 64-bit register of which [shift, shift + 8 * len) was written. */
-static void merge(vmm_gpa *address, unsigned shift, unsigned len, uint64_t value)
-{
-	uint64_t mask = len == 8 ? UINT64_MAX : UINT64_C(0xffffffff) << shift;
-
-	*address = (*address & ~mask) | ((value << shift) & mask);
-}
-
-static void write_queue(struct virtio_pci *vp, unsigned reg, unsigned shift, unsigned len,
-			uint64_t value)
-{
-	struct vmm_carrier_queue q;
-	unsigned queue = vp->queue_select;
-
-	if (vmm_carrier_get_queue(vp->carrier, queue, &q) < 0) {
-		return;
-	}
-	switch (reg) {
-	case QUEUE_SIZE:
-		q.size = (uint16_t)value;
-		break;
-	case QUEUE_ENABLE:
-		/* Only a reset disables: QUEUE_RESET is not offered. */
-		q.enabled = q.enabled || value == 1;
-		break;
-	case QUEUE_DESC:
-		merge(&q.desc, shift, len, value);
-		break;
-	case QUEUE_DRIVER:
-		merge(&q.driver, shift, len, value);
-		break;
-	case QUEUE_DEVICE:
-		merge(&q.device, shift, len, value);
-		break;
-	default:
-		return; /* queue_notify_off is read-only */
-	}
-	/* The carrier says whether and when a queue may be changed; a refusal is no event. */
-	if (vmm_carrier_set_queue(vp->carrier, queue, &q) == 0 && q.enabled) {
-		vmm_vpci_kick_set_enabled(vp, queue, true);
-	}
-}
-
 /* lock held */
-static void write_register(struct virtio_pci *vp, unsigned reg, unsigned shift, unsigned len,
+static void write_register(struct virtio_pci *vp, size_t i, unsigned shift, unsigned len,
 			   uint64_t value)
 {
-	switch (reg) {
-	case DEVICE_FEATURE_SELECT:
-		vp->device_feature_select = (uint32_t)value;
-		break;
-	case DRIVER_FEATURE_SELECT:
-		vp->driver_feature_select = (uint32_t)value;
-		break;
-	case DRIVER_FEATURE:
-		write_driver_features(vp, (uint32_t)value);
-		break;
+	switch (registers[i].offset) {
 	case CONFIG_MSIX_VECTOR:
 		set_vector(vp, &vp->config_irq, (uint16_t)value);
 		break;
-	case QUEUE_SELECT:
-		vp->queue_select = (uint16_t)value;
-		break;
 	case QUEUE_MSIX_VECTOR:
-		if (vp->queue_select < vp->queue_count) {
-			set_vector(vp, &vp->queues[vp->queue_select].irq, (uint16_t)value);
-		}
-		break;
-	case DEVICE_FEATURE:
-	case NUM_QUEUES:
-	case CONFIG_GENERATION:
+		set_vector(vp, selected(vp), (uint16_t)value);
 		break;
 	default:
-		write_queue(vp, reg, shift, len, value);
+		vmm_transport_write(&vp->transport, registers[i].reg, shift, len, value);
 		break;
 	}
 }
 
 static void reset_registers(struct virtio_pci *vp)
 {
-	(void)pthread_mutex_lock(&vp->lock);
-	vp->device_feature_select = 0;
-	vp->driver_feature_select = 0;
-	vp->queue_select = 0;
+	(void)pthread_mutex_lock(&vp->transport.lock);
+	vmm_transport_reset_registers(&vp->transport);
 	set_vector(vp, &vp->config_irq, VPCI_NO_VECTOR);
-	for (unsigned i = 0; i < vp->queue_count; i++) {
-		set_vector(vp, &vp->queues[i].irq, VPCI_NO_VECTOR);
-		vmm_vpci_kick_set_enabled(vp, i, false);
+	for (unsigned i = 0; i < vp->transport.queue_count; i++) {
+		set_vector(vp, &vp->irqs[i], VPCI_NO_VECTOR);
 	}
 	__atomic_store_n(&vp->isr, 0, __ATOMIC_RELEASE);
-	(void)pthread_mutex_unlock(&vp->lock);
+	(void)pthread_mutex_unlock(&vp->transport.lock);
 	vmm_pci_msix_clear_pending(vp->msix);
 }
 
 void vmm_vpci_reset_device(struct virtio_pci *vp)
 {
-	vmm_carrier_set_status(vp->carrier, 0);
+	vmm_carrier_set_status(vp->transport.carrier, 0);
 	reset_registers(vp);
 }
 
 void vmm_vpci_common_write(struct virtio_pci *vp, unsigned offset, unsigned len, uint64_t value)
 {
-	unsigned size;
-	unsigned reg = find_register(offset, len, &size);
-	bool is_half = size == 8 && len == 4;
+	uint64_t mask = len < 8 ? (UINT64_C(1) << (8 * len)) - 1 : UINT64_MAX;
+	size_t i = find_register(offset, len);
+	bool is_half;
 
-	if (reg == VPCI_COMMON_SIZE || (len != size && !is_half)) {
+	if (i == REGISTERS) {
 		return;
 	}
-	if (reg == DEVICE_STATUS) {
+	is_half = registers[i].size == 8 && len == 4;
+	if (len != registers[i].size && !is_half) {
+		return;
+	}
+	value &= mask;
+	if (registers[i].offset == DEVICE_STATUS) {
 		/* May wait for the loop's thread: not under the lock. */
-		if ((uint8_t)value == 0) {
+		if (value == 0) {
 			vmm_vpci_reset_device(vp);
 		} else {
-			vmm_carrier_set_status(vp->carrier, (uint8_t)value);
+			vmm_carrier_set_status(vp->transport.carrier, (uint8_t)value);
 		}
 		return;
 	}
-	(void)pthread_mutex_lock(&vp->lock);
-	write_register(vp, reg, 8 * (offset - reg), len, value);
-	(void)pthread_mutex_unlock(&vp->lock);
+	(void)pthread_mutex_lock(&vp->transport.lock);
+	write_register(vp, i, 8 * (offset - registers[i].offset), len, value);
+	(void)pthread_mutex_unlock(&vp->transport.lock);
 }

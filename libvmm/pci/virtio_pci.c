@@ -11,6 +11,7 @@
 
 #define VIRTIO_VENDOR   0x1af4u
 #define VIRTIO_DEVICE   0x1040u /* plus the virtio device id */
+#define VIRTIO_ID_MAX   0x3fu   /* of virtio device ids: as far as PCI's go */
 #define VIRTIO_REVISION 1u
 
 /* struct virtio_pci_cap, section 4.1.4 */
@@ -35,28 +36,6 @@ static struct virtio_pci *from_fn(struct vmm_pci_function *fn)
 
 /* ---- the BAR ---- */
 
-static uint64_t device_read(struct virtio_pci *vp, unsigned offset, unsigned len)
-{
-	uint8_t bytes[8] = {0};
-	uint64_t value = 0;
-
-	vmm_carrier_read_config(vp->carrier, offset, bytes, len);
-	for (unsigned i = 0; i < len; i++) {
-		value |= (uint64_t)bytes[i] << (8 * i);
-	}
-	return value;
-}
-
-static void device_write(struct virtio_pci *vp, unsigned offset, unsigned len, uint64_t value)
-{
-	uint8_t bytes[8];
-
-	for (unsigned i = 0; i < len; i++) {
-		bytes[i] = (uint8_t)(value >> (8 * i));
-	}
-	vmm_carrier_write_config(vp->carrier, offset, bytes, len);
-}
-
 static uint64_t bar_read(struct vmm_pci_function *fn, unsigned bar, uint64_t offset, unsigned len)
 {
 	struct virtio_pci *vp = from_fn(fn);
@@ -70,13 +49,24 @@ static uint64_t bar_read(struct vmm_pci_function *fn, unsigned bar, uint64_t off
 		/* Reading clears (section 4.1.4.5). */
 		return in_block == 0 ? __atomic_exchange_n(&vp->isr, 0, __ATOMIC_ACQ_REL) : 0;
 	case VPCI_DEVICE:
-		return device_read(vp, in_block, len);
+		return vmm_transport_config_read(&vp->transport, in_block, len);
 	case VPCI_MSIX:
 		return vmm_pci_msix_table_read(vp->msix, in_block, len);
 	case VPCI_PBA:
 		return vmm_pci_msix_pba_read(vp->msix, in_block, len);
 	default:
 		return 0;
+	}
+}
+
+static void notify(struct virtio_pci *vp, unsigned offset)
+{
+	/*
+	 * The address alone says which queue: the value written is the same number in the
+	 * driver's words and is not looked at, just as an ioeventfd does not.
+	 */
+	if (offset % VPCI_NOTIFY_STRIDE == 0) {
+		vmm_transport_kick(&vp->transport, offset / VPCI_NOTIFY_STRIDE);
 	}
 }
 
@@ -92,10 +82,10 @@ static void bar_write(struct vmm_pci_function *fn, unsigned bar, uint64_t offset
 		vmm_vpci_common_write(vp, in_block, len, value);
 		break;
 	case VPCI_DEVICE:
-		device_write(vp, in_block, len, value);
+		vmm_transport_config_write(&vp->transport, in_block, len, value);
 		break;
 	case VPCI_NOTIFY:
-		vmm_vpci_kick(vp, in_block);
+		notify(vp, in_block);
 		break;
 	case VPCI_MSIX:
 		vmm_pci_msix_table_write(vp->msix, in_block, len, value);
@@ -108,7 +98,7 @@ static void bar_write(struct vmm_pci_function *fn, unsigned bar, uint64_t offset
 static void bar_mapped(struct vmm_pci_function *fn, unsigned bar, uint64_t gpa, bool mapped)
 {
 	(void)bar;
-	vmm_vpci_kick_set_mapped(from_fn(fn), mapped, gpa + VPCI_NOTIFY);
+	vmm_transport_set_reachable(&from_fn(fn)->transport, mapped, gpa + VPCI_NOTIFY);
 }
 
 /* ---- the PCI_CFG window: the BAR through configuration space (section 4.1.4.9) ---- */
@@ -243,14 +233,12 @@ static void fn_reset(struct vmm_pci_function *fn)
 	vmm_vpci_reset_device(from_fn(fn));
 }
 
-/* vp may be half made. */
+/* Whose carrier is gone, or was never made. */
 static void free_vp(struct virtio_pci *vp)
 {
-	vmm_vpci_kick_finish(vp);
 	vmm_vpci_call_finish(vp);
+	vmm_transport_finish(&vp->transport);
 	vmm_pci_msix_destroy(vp->msix);
-	(void)pthread_mutex_destroy(&vp->kick_lock);
-	(void)pthread_mutex_destroy(&vp->lock);
 	free(vp);
 }
 
@@ -258,7 +246,7 @@ static void fn_destroy(struct vmm_pci_function *fn)
 {
 	struct virtio_pci *vp = from_fn(fn);
 
-	vmm_carrier_destroy(vp->carrier);
+	vmm_carrier_destroy(vp->transport.carrier);
 	free_vp(vp);
 }
 
@@ -271,8 +259,7 @@ static const struct vmm_pci_function_ops virtio_pci_ops = {
 	.destroy = fn_destroy,
 };
 
-static struct virtio_pci *new_vp(struct vmm_virtio_device *dev,
-				 const struct vmm_virtio_pci_config *config)
+static struct virtio_pci *new_vp(const struct vmm_virtio_device *dev)
 {
 	struct vmm_pci_ids ids = {
 		.vendor = VIRTIO_VENDOR,
@@ -282,101 +269,99 @@ static struct virtio_pci *new_vp(struct vmm_virtio_device *dev,
 		.class_code = class_code(dev->device_id),
 		.revision = VIRTIO_REVISION,
 	};
-	struct virtio_pci *vp = calloc(1, sizeof(*vp) + dev->queue_count * sizeof(vp->queues[0]));
+	struct virtio_pci *vp = calloc(1, sizeof(*vp) + dev->queue_count * sizeof(vp->irqs[0]));
 
 	if (!vp) {
 		return NULL;
 	}
 	vmm_pci_function_init(&vp->fn, &virtio_pci_ops, &ids);
 	(void)vmm_pci_function_add_bar(&vp->fn, VPCI_BAR, VPCI_BAR_SIZE, true, true);
-	vp->dev = dev;
-	vp->log = config->log;
-	vp->loop = config->loop;
-	(void)pthread_mutex_init(&vp->lock, NULL);
-	(void)pthread_mutex_init(&vp->kick_lock, NULL);
-	vmm_vpci_call_init(vp, &vp->config_irq, VPCI_ISR_CONFIG);
-	vp->queue_count = dev->queue_count;
-	for (unsigned i = 0; i < vp->queue_count; i++) {
-		vmm_vpci_call_init(vp, &vp->queues[i].irq, VPCI_ISR_QUEUE);
-		vp->queues[i].index = i;
-		vp->queues[i].kick_fd = -1;
+	vmm_vpci_call_init(vp, &vp->config_irq, VMM_ISR_CONFIG);
+	for (unsigned i = 0; i < dev->queue_count; i++) {
+		vmm_vpci_call_init(vp, &vp->irqs[i], VMM_ISR_QUEUE);
 	}
 	return vp;
 }
 
-static int create_carrier(struct virtio_pci *vp, const struct vmm_virtio_pci_config *config,
-			  struct vmm_error *err)
+static int carry(struct virtio_pci *vp, const struct vmm_transport_device *device,
+		 struct vmm_error *err)
 {
 	struct vmm_irq *irqs[VMM_VIRTIO_QUEUES_MAX];
-	int kick_fds[VMM_VIRTIO_QUEUES_MAX];
-	struct vmm_carrier_config cc = {
-		.mem = config->mem,
-		.loop = config->loop,
-		.log = config->log,
-		.id = config->id,
-		.config_irq = &vp->config_irq.base,
-		.queue_irqs = irqs,
-		.kick_fds = kick_fds,
-		.on_active = vmm_vpci_kick_set_active,
-		.ctx = vp,
-	};
 
-	for (unsigned i = 0; i < vp->queue_count; i++) {
-		irqs[i] = &vp->queues[i].irq.base;
-		kick_fds[i] = vp->queues[i].kick_fd;
+	for (unsigned i = 0; i < vp->transport.queue_count; i++) {
+		irqs[i] = &vp->irqs[i].base;
 	}
-	return vmm_carrier_create(&vp->carrier, vp->dev, &cc, err);
+	return vmm_transport_carry(&vp->transport, device, &vp->config_irq.base, irqs, err);
 }
 
-int vmm_virtio_pci_add(struct vmm_pci_host *host, struct vmm_virtio_device *dev,
-		       const struct vmm_virtio_pci_config *config, unsigned *slot,
-		       struct vmm_error *err)
+/* Memory, locks and descriptors; on failure none is left. */
+static int create_vp(struct virtio_pci **out, const struct vmm_pci_platform *platform,
+		     struct vmm_virtio_device *dev, const struct vmm_transport_device *device,
+		     struct vmm_error *err)
 {
-	struct virtio_pci *vp;
+	const struct vmm_transport_config config = {
+		.device = device,
+		.events = &platform->ops->events,
+		.events_ctx = platform->ctx,
+		.notify_stride = VPCI_NOTIFY_STRIDE,
+	};
+	struct virtio_pci *vp = new_vp(dev);
 	int ret;
 
-	if (dev->queue_count > VMM_VIRTIO_QUEUES_MAX || dev->device_id == 0 ||
-	    dev->device_id > 0x3f) {
-		return vmm_error_set(err, -EINVAL, "%s: no virtio device has %u queues and id %u",
-				     dev->name, dev->queue_count, dev->device_id);
-	}
-	vp = new_vp(dev, config);
 	if (!vp) {
-		return vmm_error_set(err, -ENOMEM, "%s: out of memory", dev->name);
+		(void)vmm_error_set(err, -ENOMEM, "%s: out of memory", dev->name);
+		return -ENOMEM;
 	}
-	ret = vmm_pci_msix_create(&vp->msix, dev->queue_count + 1, vmm_pci_host_platform(host),
-				  config->log);
-	if (ret == 0) {
-		ret = vmm_vpci_kick_init(vp, config->loop);
+	ret = vmm_transport_init(&vp->transport, dev, &config, err);
+	if (ret < 0) {
+		free(vp);
+		return ret;
 	}
+	ret = vmm_pci_msix_create(&vp->msix, dev->queue_count + 1, platform, device->log);
 	if (ret == 0) {
 		ret = vmm_vpci_call_start(vp);
 	}
 	if (ret < 0) {
+		free_vp(vp);
 		(void)vmm_error_wrap(err, ret, "%s: cannot make its event descriptors", dev->name);
-		goto error;
+		return ret;
+	}
+	*out = vp;
+	return 0;
+}
+
+int vmm_virtio_pci_add(struct vmm_pci_host *host, struct vmm_virtio_device *dev,
+		       const struct vmm_transport_device *device, unsigned *slot,
+		       struct vmm_error *err)
+{
+	struct virtio_pci *vp;
+	int ret = vmm_transport_check(dev, VIRTIO_ID_MAX, err);
+
+	if (ret < 0) {
+		return ret;
+	}
+	ret = create_vp(&vp, vmm_pci_host_platform(host), dev, device, err);
+	if (ret < 0) {
+		return ret;
 	}
 	add_caps(vp);
 	ret = vmm_pci_host_place(host, &vp->fn, err);
-	if (ret < 0) {
-		goto error;
+	if (ret == 0) {
+		/* Last, because it takes the device. */
+		ret = carry(vp, device, err);
 	}
-	/* Last, because it takes the device. */
-	ret = create_carrier(vp, config, err);
 	if (ret < 0) {
-		goto error;
+		free_vp(vp);
+		return ret;
 	}
 	vmm_pci_host_add(host, &vp->fn);
 	*slot = vp->fn.slot;
 	return 0;
-error:
-	free_vp(vp);
-	return ret;
 }
 
 struct vmm_virtio_device *vmm_virtio_pci_device(struct vmm_pci_host *host, unsigned slot)
 {
 	struct vmm_pci_function *fn = vmm_pci_host_function(host, slot);
 
-	return fn && fn->ops == &virtio_pci_ops ? from_fn(fn)->dev : NULL;
+	return fn && fn->ops == &virtio_pci_ops ? from_fn(fn)->transport.dev : NULL;
 }

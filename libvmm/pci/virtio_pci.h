@@ -1,26 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * virtio over PCI, split by register block: virtio_pci.c (making the function, capabilities, the
- * BAR), virtio_common.c (the common configuration registers), virtio_kick.c (from a notification
- * to the device), virtio_call.c (from the device to an interrupt).
- *
- * Locks, each held for a few instructions and never while waiting for the loop's thread:
- *   lock       select registers and read-modify-write of a queue's registers; may take the
- *              carrier's
- *   kick_lock  where notifications arrive; innermost
- * Raising an interrupt takes none.
+ * BAR), virtio_common.c (the common configuration registers), virtio_call.c (from the device to an
+ * interrupt). What virtio-mmio has as well, the locks among it, is in transport/. Raising an
+ * interrupt takes no lock.
  */
 #ifndef VMM_PCI_VIRTIO_PCI_H
 #define VMM_PCI_VIRTIO_PCI_H
 
-#include <pthread.h>
-
-#include <vmm/carrier.h>
-#include <vmm/irq.h>
-#include <vmm/loop.h>
-
 #include "pci/function.h"
 #include "pci/msix.h"
+#include "transport/transport.h"
 
 /* The BAR: one page for each block, so that a page may be mapped or trapped for itself. */
 #define VPCI_BAR           0u
@@ -34,9 +24,6 @@
 #define VPCI_PBA           0x5000u
 #define VPCI_BLOCK_SIZE    0x1000u
 #define VPCI_NOTIFY_STRIDE 4u
-
-#define VPCI_ISR_QUEUE  0x1u
-#define VPCI_ISR_CONFIG 0x2u
 
 #define VPCI_NO_VECTOR 0xffffu
 
@@ -56,42 +43,15 @@ struct vpci_irq {
 	struct vmm_source *source; /* poll_fd */
 };
 
-struct vpci_queue {
-	struct vpci_irq irq;
-	unsigned index;
-	int kick_fd;
-	struct vmm_source *source; /* kick_fd, paused while the device is not active */
-	/* kick_lock: */
-	bool enabled;
-	bool connected; /* ioeventfd, at connected_gpa */
-	uint64_t connected_gpa;
-};
-
 struct virtio_pci {
 	struct vmm_pci_function fn;
-	struct vmm_carrier *carrier;
-	struct vmm_virtio_device *dev;
+	struct vmm_transport transport;
 	struct vmm_pci_msix *msix;
-	const struct vmm_log *log;
-	struct vmm_log_limit limit;
 	unsigned window; /* offset of the PCI_CFG capability */
 	struct vpci_irq config_irq;
-	uint8_t isr; /* atomic */
-	struct vmm_loop *loop;
+	uint8_t isr;                   /* atomic */
 	struct vmm_work calls_changed; /* a vector or MSI-X's enable bit changed */
-
-	pthread_mutex_t lock;
-	uint32_t device_feature_select;
-	uint32_t driver_feature_select;
-	uint16_t queue_select;
-
-	pthread_mutex_t kick_lock;
-	bool active;
-	bool mapped;
-	uint64_t notify_gpa;
-
-	unsigned queue_count;
-	struct vpci_queue queues[];
+	struct vpci_irq irqs[];        /* of the queues */
 };
 
 /* virtio_common.c: offset is relative to the block; any thread. */
@@ -107,15 +67,5 @@ int vmm_vpci_call_start(struct virtio_pci *vp);
 void vmm_vpci_call_finish(struct virtio_pci *vp);
 /* Interrupts go elsewhere from now on: a device with external queues is told. Any thread. */
 void vmm_vpci_calls_changed(struct virtio_pci *vp);
-
-/* virtio_kick.c */
-int vmm_vpci_kick_init(struct virtio_pci *vp, struct vmm_loop *loop);
-void vmm_vpci_kick_finish(struct virtio_pci *vp);
-/* A notification that came as a register write. */
-void vmm_vpci_kick(struct virtio_pci *vp, unsigned offset);
-void vmm_vpci_kick_set_enabled(struct virtio_pci *vp, unsigned queue, bool enabled);
-void vmm_vpci_kick_set_mapped(struct virtio_pci *vp, bool mapped, uint64_t notify_gpa);
-/* The carrier's on_active; ctx is the struct virtio_pci. */
-void vmm_vpci_kick_set_active(void *ctx, bool active);
 
 #endif

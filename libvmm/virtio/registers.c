@@ -226,6 +226,22 @@ int vmm_carrier_set_queue(struct vmm_carrier *c, unsigned queue, const struct vm
 	return ret;
 }
 
+int vmm_carrier_disable_queue(struct vmm_carrier *c, unsigned queue)
+{
+	int ret = -EBUSY;
+
+	if (queue >= c->dev->queue_count) {
+		return -EINVAL;
+	}
+	vmm_carrier_lock(c);
+	if ((c->status & (F | O)) == F) {
+		c->queues[queue].enabled = false;
+		ret = 0;
+	}
+	vmm_carrier_unlock(c);
+	return ret;
+}
+
 /* ---- configuration space ---- */
 
 uint8_t vmm_carrier_config_generation(struct vmm_carrier *c)

@@ -76,7 +76,7 @@ int vmm_vm_set_cmdline(struct vmm_vm *vm, const char *cmdline, struct vmm_error 
 
 static const struct virtio_slot *find(const struct vmm_vm *vm, const char *id)
 {
-	for (unsigned i = 0; i < VMM_PCI_SLOTS; i++) {
+	for (unsigned i = 0; i < VIRTIO_MAX; i++) {
 		if (vm->virtio[i].id[0] != '\0' && strcmp(vm->virtio[i].id, id) == 0) {
 			return &vm->virtio[i];
 		}
@@ -86,7 +86,7 @@ static const struct virtio_slot *find(const struct vmm_vm *vm, const char *id)
 
 static struct virtio_slot *free_slot(struct vmm_vm *vm)
 {
-	for (unsigned i = 0; i < VMM_PCI_SLOTS; i++) {
+	for (unsigned i = 0; i < VIRTIO_MAX; i++) {
 		if (vm->virtio[i].id[0] == '\0') {
 			return &vm->virtio[i];
 		}
@@ -94,11 +94,35 @@ static struct virtio_slot *free_slot(struct vmm_vm *vm)
 	return NULL;
 }
 
+/* At the machine's next place for one. */
+static int add_mmio(struct vmm_vm *vm, struct virtio_slot *entry, struct vmm_virtio_device *dev,
+		    const struct vmm_transport_device *device, struct vmm_error *err)
+{
+	struct vmm_virtio_mmio_config config = {
+		.events = &vmm_vm_platform_ops.events,
+		.events_ctx = vm->kvm,
+	};
+	struct vmm_machine_place place;
+	int ret = vmm_machine_place_virtio(vm->machine, &place, err);
+
+	if (ret < 0) {
+		return ret;
+	}
+	config.bus = place.bus;
+	config.base = place.base;
+	config.gsi = place.gsi;
+	ret = vmm_virtio_mmio_create(&entry->mmio, dev, device, &config, err);
+	if (ret < 0) {
+		vmm_machine_unplace_virtio(vm->machine);
+	}
+	return ret;
+}
+
 int vmm_vm_add_virtio(struct vmm_vm *vm, const char *id, struct vmm_virtio_device *dev,
 		      struct vmm_error *err)
 {
 	struct virtio_slot *entry = free_slot(vm);
-	struct vmm_virtio_pci_config config = {
+	const struct vmm_transport_device device = {
 		.mem = vm->mem,
 		.loop = vm->loop,
 		.log = vm->config.log,
@@ -118,9 +142,13 @@ int vmm_vm_add_virtio(struct vmm_vm *vm, const char *id, struct vmm_virtio_devic
 		return vmm_error_set(err, -EEXIST, "device id '%s' is used twice", id);
 	}
 	if (!entry) {
-		return vmm_error_set(err, -ENOSPC, "device '%s': no free PCI slot", id);
+		return vmm_error_set(err, -ENOSPC, "device '%s': no free slot", id);
 	}
-	ret = vmm_virtio_pci_add(vm->pci, dev, &config, &entry->slot, err);
+	if (vm->pci) {
+		ret = vmm_virtio_pci_add(vm->pci, dev, &device, &entry->slot, err);
+	} else {
+		ret = add_mmio(vm, entry, dev, &device, err);
+	}
 	if (ret < 0) {
 		return vmm_error_wrap(err, ret, "device '%s'", id);
 	}
@@ -142,6 +170,9 @@ int vmm_vm_virtio_bdf(struct vmm_vm *vm, const char *id, char *buf, size_t len)
 
 	if (!entry) {
 		return -ENOENT;
+	}
+	if (!vm->pci) {
+		return -EOPNOTSUPP;
 	}
 	(void)snprintf(buf, len, "0000:00:%02x.0", entry->slot);
 	return 0;

@@ -9,15 +9,18 @@
 
 #include "kvm/kvm.h"
 #include "machine/machine.h"
+#include "mmio/mmio.h"
 #include "pci/pci.h"
 
 #define ID_MAX        31u
 #define PLATFORMS_MAX 4u
+#define VIRTIO_MAX    VMM_PCI_SLOTS
 
 struct virtio_slot {
-	char id[ID_MAX + 1]; /* empty: free */
-	unsigned slot;
-	struct vmm_virtio_device *dev; /* the PCI host's */
+	char id[ID_MAX + 1];           /* empty: free */
+	struct vmm_virtio_device *dev; /* the transport's */
+	unsigned slot;                 /* on the PCI bus */
+	struct vmm_virtio_mmio *mmio;  /* NULL: it is on the PCI bus */
 };
 
 struct platform {
@@ -41,12 +44,12 @@ struct vmm_vm {
 	struct vmm_mem *mem;
 	struct vmm_bus *mmio;
 	struct vmm_bus *pio;
-	struct vmm_pci_host *pci;
+	struct vmm_pci_host *pci; /* NULL: VMM_TRANSPORT_MMIO */
 
 	int kernel_fd;
 	int initrd_fd;
 	char *cmdline;
-	struct virtio_slot virtio[VMM_PCI_SLOTS];
+	struct virtio_slot virtio[VIRTIO_MAX];
 	struct platform platforms[PLATFORMS_MAX];
 
 	/* What the guest did that the loop has yet to act upon; the first of several counts. */
@@ -62,6 +65,9 @@ struct vmm_vm {
 	uint64_t booted_ns;
 	uint64_t reboot_logged_ns;
 };
+
+/* vm.c: what KVM does for transports; the context is the struct vmm_kvm. */
+extern const struct vmm_pci_platform_ops vmm_vm_platform_ops;
 
 /* run.c: callbacks of the layers below, and of the loop. */
 void vmm_vm_on_kvm_event(void *ctx, const struct vmm_kvm_event *event);

@@ -196,7 +196,14 @@ int vmm_vm_start(struct vmm_vm *vm, struct vmm_error *err)
 /* Devices first: after this none of them reaches guest memory. All vCPUs are parked. */
 static void reset_devices(struct vmm_vm *vm)
 {
-	vmm_pci_host_reset(vm->pci);
+	if (vm->pci) {
+		vmm_pci_host_reset(vm->pci);
+	}
+	for (unsigned i = 0; i < VIRTIO_MAX; i++) {
+		if (vm->virtio[i].mmio) {
+			vmm_virtio_mmio_reset(vm->virtio[i].mmio);
+		}
+	}
 	for (unsigned i = 0; i < PLATFORMS_MAX; i++) {
 		struct vmm_platform_device *dev = vm->platforms[i].dev;
 

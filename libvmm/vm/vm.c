@@ -26,7 +26,7 @@ int vmm_host_check(int kvm_fd, struct vmm_error *err)
 	return ret;
 }
 
-/* ---- PCI over KVM ---- */
+/* ---- transports over KVM ---- */
 
 static int msi_alloc(void *ctx, unsigned *gsi)
 {
@@ -48,23 +48,22 @@ static int irqfd(void *ctx, unsigned gsi, int eventfd, bool connect)
 	return vmm_kvm_irqfd(ctx, gsi, eventfd, connect);
 }
 
-static int ioeventfd(void *ctx, vmm_gpa gpa, unsigned len, int eventfd, bool connect)
+static int ioeventfd(void *ctx, const struct vmm_doorbell *bell, int eventfd, bool connect)
 {
-	return vmm_kvm_ioeventfd(ctx, gpa, len, eventfd, connect);
+	return vmm_kvm_ioeventfd(ctx, bell, eventfd, connect);
 }
 
-static const struct vmm_pci_platform_ops pci_ops = {
+const struct vmm_pci_platform_ops vmm_vm_platform_ops = {
+	.events = {.irqfd = irqfd, .ioeventfd = ioeventfd},
 	.msi_alloc = msi_alloc,
 	.msi_free = msi_free,
 	.msi_route = msi_route,
-	.irqfd = irqfd,
-	.ioeventfd = ioeventfd,
 };
 
 static int create_pci(struct vmm_vm *vm, struct vmm_error *err)
 {
 	struct vmm_pci_host_config config = {
-		.platform = {.ops = &pci_ops, .ctx = vm->kvm},
+		.platform = {.ops = &vmm_vm_platform_ops, .ctx = vm->kvm},
 		.mmio = vm->mmio,
 		.pio = vm->pio,
 		.log = vm->config.log,
@@ -87,6 +86,10 @@ static int apply_defaults(struct vmm_vm *vm, struct vmm_error *err)
 		return vmm_error_set(err, -EINVAL,
 				     "memory of %llu bytes: must be a multiple of 2 MiB",
 				     (unsigned long long)c->memory_size);
+	}
+	if (c->transport != VMM_TRANSPORT_PCI && c->transport != VMM_TRANSPORT_MMIO) {
+		return vmm_error_set(err, -EINVAL, "there is no transport number %d",
+				     (int)c->transport);
 	}
 	if (c->vcpus > VMM_VCPUS_MAX) {
 		return vmm_error_set(err, -EINVAL, "%u vCPUs: at most %d are possible", c->vcpus,
@@ -148,6 +151,7 @@ static int create_parts(struct vmm_vm *vm, int kvm_fd, struct vmm_error *err)
 		.kvm_fd = kvm_fd,
 		.memory_size = vm->config.memory_size,
 		.vcpus = vm->config.vcpus,
+		.transport = vm->config.transport,
 		.event = vmm_vm_on_machine_event,
 		.ctx = vm,
 	};
@@ -178,7 +182,10 @@ static int create_parts(struct vmm_vm *vm, int kvm_fd, struct vmm_error *err)
 		parts.mem = vm->mem;
 		ret = vmm_machine_setup(vm->machine, &parts, err);
 	}
-	return ret < 0 ? ret : create_pci(vm, err);
+	if (ret == 0 && vm->config.transport == VMM_TRANSPORT_PCI) {
+		ret = create_pci(vm, err);
+	}
+	return ret;
 }
 
 int vmm_vm_create(struct vmm_vm **out, const struct vmm_vm_config *config, struct vmm_error *err)
@@ -227,6 +234,13 @@ int vmm_vm_create(struct vmm_vm **out, const struct vmm_vm_config *config, struc
 
 /* ---- destroy ---- */
 
+static void destroy_mmio(struct vmm_vm *vm)
+{
+	for (unsigned i = VIRTIO_MAX; i-- > 0;) {
+		vmm_virtio_mmio_destroy(vm->virtio[i].mmio);
+	}
+}
+
 static void destroy_platforms(struct vmm_vm *vm)
 {
 	for (unsigned i = 0; i < PLATFORMS_MAX; i++) {
@@ -257,6 +271,7 @@ void vmm_vm_destroy(struct vmm_vm *vm)
 	}
 	(void)vmm_vm_stop(vm);
 	vmm_pci_host_destroy(vm->pci);
+	destroy_mmio(vm);
 	destroy_platforms(vm);
 	vmm_machine_destroy(vm->machine);
 	vmm_kvm_destroy(vm->kvm);

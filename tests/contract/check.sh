@@ -62,10 +62,12 @@ allowed_below()
 	runtime) echo "base runtime" ;;
 	virtio) echo "base runtime virtio" ;;
 	vhost) echo "base runtime virtio vhost" ;;
-	pci) echo "base runtime virtio pci" ;;
-	kvm) echo "base runtime kvm pci" ;;
+	transport) echo "base runtime virtio transport" ;;
+	pci) echo "base runtime virtio transport pci" ;;
+	mmio) echo "base runtime virtio transport mmio" ;;
+	kvm) echo "base runtime transport kvm pci" ;;
 	machine) echo "base runtime kvm pci machine" ;;
-	vm) echo "base runtime virtio vhost pci kvm machine vm" ;;
+	vm) echo "base runtime virtio vhost transport pci mmio kvm machine vm" ;;
 	esac
 }
 
@@ -74,7 +76,7 @@ check_layers()
 {
 	local layer file include dir count=0
 
-	for layer in base jail runtime virtio vhost pci kvm machine vm; do
+	for layer in base jail runtime virtio vhost transport pci mmio kvm machine vm; do
 		while read -r file; do
 			count=$((count + 1))
 			while read -r include; do
@@ -92,7 +94,7 @@ check_layers()
 	while read -r file; do
 		count=$((count + 1))
 		if sed -n 's/^#include [<"]\(.*\)[>"].*/\1/p' "$file" |
-			grep -E '^(kvm|pci|machine|vm|virtio|vhost|runtime|base|jail)/|^linux/kvm\.h|^vmm/vm\.h$' |
+			grep -E '^(kvm|pci|mmio|transport|machine|vm|virtio|vhost|runtime|base|jail)/|^linux/kvm\.h|^vmm/vm\.h$' |
 			grep -vE "$(platform_device "$file")"; then
 			complain "$file: a device sees public headers only"
 		fi

@@ -28,6 +28,7 @@ enum {
 	HAS_INITRD = 2,
 	HAS_AFFINITIES = 4,
 	HAS_LITTLE_ROOM = 8,
+	HAS_NO_PCI = 16,
 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -86,6 +87,8 @@ static bool read_machine(struct machine *m, struct fuzz_input *in)
 	m->fdt.mpidr = m->mpidr;
 	m->fdt.layout = &m->layout;
 	m->fdt.uart = (has & HAS_UART) != 0;
+	m->fdt.no_pci = (has & HAS_NO_PCI) != 0;
+	m->fdt.virtio = m->fdt.no_pci ? (has >> 8) % (VIRTIO_PLACES + 1) : 0;
 	fuzz_bytes(in, (uint8_t *)m->cmdline, CMDLINE - 1);
 	m->fdt.cmdline = m->cmdline;
 	return true;
@@ -159,14 +162,30 @@ static void check_cpus(const void *tree, const struct arm_fdt *fdt)
 		"each CPU has a redistributor");
 }
 
+static void check_virtio(const void *tree, unsigned devices)
+{
+	unsigned count = 0;
+	int at = -1;
+
+	while ((at = fdt_node_offset_by_compatible(tree, at, "virtio,mmio")) >= 0) {
+		count++;
+	}
+	require(count == devices, "each virtio device is there");
+}
+
 static void check_memory(const void *tree, const struct arm_layout *layout)
 {
 	const fdt32_t *memory = cells(tree, "/memory@40000000", "reg", 4);
-	bool high = layout->mmio64.size > 0;
-	const fdt32_t *ranges = cells(tree, "/pcie@3f000000", "ranges", high ? 14 : 7);
 
 	require(pair(memory) == RAM_GPA && pair(memory + 2) == layout->ram,
 		"the memory is what it was");
+}
+
+static void check_windows(const void *tree, const struct arm_layout *layout)
+{
+	bool high = layout->mmio64.size > 0;
+	const fdt32_t *ranges = cells(tree, "/pcie@3f000000", "ranges", high ? 14 : 7);
+
 	require(pair(ranges + 3) == MMIO32_GPA && pair(ranges + 5) == MMIO32_SIZE,
 		"the low window is there");
 	if (high) {
@@ -212,6 +231,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	check_chosen(whole, &m.fdt);
 	check_cpus(whole, &m.fdt);
 	check_memory(whole, &m.layout);
+	check_virtio(whole, m.fdt.virtio);
+	if (m.fdt.no_pci) {
+		require(fdt_path_offset(whole, "/pcie@3f000000") < 0, "there is no PCI");
+	} else {
+		check_windows(whole, &m.layout);
+	}
 
 	buf = end - ((m.cap + 7) & ~(size_t)7);
 	memset(buf - MARGIN, 0xee, (size_t)(end - buf) + MARGIN);

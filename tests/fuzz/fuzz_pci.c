@@ -51,10 +51,10 @@ static void check_invariants(struct vpcifix *fix)
 	FIX_REQUIRE(vmm_pci_function_get32(fn, VMM_PCI_REG_VENDOR) == 0x10431af4);
 	FIX_REQUIRE(vmm_pci_function_get16(fn, VMM_PCI_REG_STATUS) == VMM_PCI_STATUS_CAPABILITIES);
 	FIX_REQUIRE((vmm_pci_function_get16(fn, VMM_PCI_REG_COMMAND) & ~0x0406) == 0);
-	FIX_REQUIRE(fix->pci.misuse == 0);
+	FIX_REQUIRE(fix->pci.events.misuse == 0);
 	FIX_REQUIRE(pcifix_allocated(&fix->pci) <= TOY_QUEUES + 1);
-	FIX_REQUIRE(pcifix_connected(&fix->pci) <= TOY_QUEUES + 1);
-	FIX_REQUIRE(pcifix_ioeventfds(&fix->pci) <= TOY_QUEUES);
+	FIX_REQUIRE(eventfix_connected(&fix->pci.events) <= TOY_QUEUES + 1);
+	FIX_REQUIRE(eventfix_ioeventfds(&fix->pci.events) <= TOY_QUEUES);
 	if (fn->bars[0].mapped) {
 		fix->common = fn->bars[0].gpa;
 		vector = (unsigned)common_read(fix, C_QUEUE_MSIX, 2);

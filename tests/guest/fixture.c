@@ -88,6 +88,7 @@ void guest_create(struct guest *guest, const struct guest_config *config)
 	const struct vmm_vm_config vm = {
 		.memory_size = (uint64_t)(config->mib ? config->mib : 64) << 20,
 		.vcpus = config->vcpus,
+		.transport = config->mmio ? VMM_TRANSPORT_MMIO : VMM_TRANSPORT_PCI,
 		.reset_stops = config->reset_stops,
 		.on_exit = ended,
 		.on_reboot = rebooted,

@@ -35,6 +35,7 @@ struct guest_config {
 	unsigned mib; /* 64 */
 	unsigned vcpus;
 	bool rng;
+	bool mmio; /* no PCI */
 	bool reset_stops;
 };
 

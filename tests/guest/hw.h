@@ -179,8 +179,15 @@ bool virtio_find(const struct acpi *acpi, unsigned slot, struct virtio_blocks *b
 /* Resets the device and starts it with one queue, whose MSI-X vector sends VECTOR, and no feature
  * but VERSION_1. */
 bool virtio_start(const struct virtio_blocks *b, const struct virtio_ring *ring);
-/* Where the queue is kicked, by a write of 16 bits. */
+/* Where the queue is kicked. */
 uint64_t virtio_notify_address(const struct virtio_blocks *b);
+
+/* For every transport: an address of a queue into a 64-bit register, by halves. */
+void virtio_put_address(uint64_t reg, const volatile void *p);
+/* The payload's one queue, as new. */
+const struct virtio_ring *virtio_empty_ring(void);
+/* One buffer through it, as in virtio_fill. */
+int virtio_transfer(uint64_t notify, void *buf, uint32_t len, bool interrupt);
 
 /*
  * Drives the virtio device (its PCI device id) in a slot: one buffer of len bytes through queue 0.
@@ -188,5 +195,10 @@ uint64_t virtio_notify_address(const struct virtio_blocks *b);
  * it has written, or -1.
  */
 int virtio_fill(const struct acpi *acpi, unsigned slot, void *buf, uint32_t len, bool interrupt);
+
+/* ---- virtio_mmio.c ---- */
+
+/* The same with the first virtio-mmio device of a machine without PCI. */
+int virtio_mmio_fill(void *buf, uint32_t len, bool interrupt);
 
 #endif

@@ -100,14 +100,15 @@ static void pci(void)
 	}
 }
 
-static void rng(bool interrupt)
+static void rng(bool mmio, bool interrupt)
 {
 	static uint8_t bytes[RANDOM_LEN];
 	int got;
 	unsigned other = 0;
 
 	interrupts_init();
-	got = virtio_fill(&acpi, 1, bytes, sizeof(bytes), interrupt);
+	got = mmio ? virtio_mmio_fill(bytes, sizeof(bytes), interrupt)
+		   : virtio_fill(&acpi, 1, bytes, sizeof(bytes), interrupt);
 	for (unsigned i = 1; i < sizeof(bytes); i++) {
 		other += bytes[i] != bytes[0];
 	}
@@ -221,9 +222,13 @@ static void scenario(const struct start_info *info, const char *name)
 	} else if (is(name, "pci")) {
 		pci();
 	} else if (is(name, "rng")) {
-		rng(false);
+		rng(false, false);
 	} else if (is(name, "msix")) {
-		rng(true);
+		rng(false, true);
+	} else if (is(name, "mmio")) {
+		rng(true, false);
+	} else if (is(name, "mmio-edge")) {
+		rng(true, true);
 	} else if (is(name, "smp")) {
 		smp();
 	} else if (is(name, "reset")) {
@@ -231,7 +236,10 @@ static void scenario(const struct start_info *info, const char *name)
 	} else if (is(name, "keyboard")) {
 		resets(true);
 	} else if (is(name, "msix-reset")) {
-		rng(true);
+		rng(false, true);
+		resets(false);
+	} else if (is(name, "mmio-reset")) {
+		rng(true, true);
 		resets(false);
 	} else if (is(name, "smp-reset")) {
 		smp();

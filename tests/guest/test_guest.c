@@ -139,6 +139,26 @@ START_TEST(guest_virtio_works_above_large_memory)
 }
 END_TEST
 
+START_TEST(guest_virtio_mmio_polled_works)
+{
+	const struct guest_config config = {.scenario = "mmio", .rng = true, .mmio = true};
+
+	assert_powered_off(guest_run(&guest, &config));
+	guest_assert_line(&guest, "rng 40 random 0");
+	guest_destroy(&guest);
+}
+END_TEST
+
+START_TEST(guest_virtio_mmio_interrupt_by_an_edge_wakes)
+{
+	const struct guest_config config = {.scenario = "mmio-edge", .rng = true, .mmio = true};
+
+	assert_powered_off(guest_run(&guest, &config));
+	guest_assert_line(&guest, "rng 40 random 1");
+	guest_destroy(&guest);
+}
+END_TEST
+
 START_TEST(guest_access_to_nothing_reads_ones)
 {
 	const struct guest_config config = {.scenario = "nothing"};
@@ -168,7 +188,12 @@ END_TEST
 
 static void run_resets(const char *scenario, unsigned vcpus, bool rng)
 {
-	struct guest_config config = {.scenario = scenario, .vcpus = vcpus, .rng = rng};
+	struct guest_config config = {
+		.scenario = scenario,
+		.vcpus = vcpus,
+		.rng = rng,
+		.mmio = strncmp(scenario, "mmio", 4) == 0,
+	};
 
 	assert_powered_off(guest_run(&guest, &config));
 	guest_assert_line(&guest, "boot 0");
@@ -189,6 +214,12 @@ END_TEST
 START_TEST(guest_reset_by_keyboard_controller_reboots_too)
 {
 	run_resets("keyboard", 1, false);
+}
+END_TEST
+
+START_TEST(guest_reset_with_active_mmio_device_leaves_it_usable)
+{
+	run_resets("mmio-reset", 1, true);
 }
 END_TEST
 
@@ -504,11 +535,14 @@ static void add_all(TCase *t)
 	tcase_add_test(t, guest_virtio_polled_works);
 	tcase_add_test(t, guest_virtio_interrupt_by_msix_wakes);
 	tcase_add_test(t, guest_virtio_works_above_large_memory);
+	tcase_add_test(t, guest_virtio_mmio_polled_works);
+	tcase_add_test(t, guest_virtio_mmio_interrupt_by_an_edge_wakes);
 	tcase_add_test(t, guest_access_to_nothing_reads_ones);
 	tcase_add_loop_test(t, guest_smp_all_processors_start, 0, 3);
 	tcase_add_test(t, guest_reset_register_reboots_in_place);
 	tcase_add_test(t, guest_reset_by_keyboard_controller_reboots_too);
 	tcase_add_test(t, guest_reset_with_active_device_leaves_it_usable);
+	tcase_add_test(t, guest_reset_with_active_mmio_device_leaves_it_usable);
 	tcase_add_test(t, guest_reset_parks_all_processors);
 	tcase_add_test(t, guest_reset_stops_when_told_to);
 	tcase_add_test(t, guest_triple_fault_resets_then_counts_as_crash);

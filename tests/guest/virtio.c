@@ -77,9 +77,8 @@ static void enable_vector(const struct virtio_blocks *b)
 	put16(b->msix_control, (uint16_t)(get16(b->msix_control) | MSIX_ENABLE));
 }
 
-static void put_address(uint64_t reg, const volatile void *p)
+void virtio_put_address(uint64_t reg, const volatile void *p)
 {
-	/* 64-bit registers are written by halves. */
 	put32(reg, (uint32_t)(uint64_t)p);
 	put32(reg + 4, (uint32_t)((uint64_t)p >> 32));
 }
@@ -101,9 +100,9 @@ bool virtio_start(const struct virtio_blocks *b, const struct virtio_ring *ring)
 	put16(c + QUEUE_SELECT, 0);
 	put16(c + QUEUE_SIZE_REG, ring->size);
 	put16(c + QUEUE_VECTOR, 0);
-	put_address(c + QUEUE_DESC, ring->desc);
-	put_address(c + QUEUE_DRIVER, ring->avail);
-	put_address(c + QUEUE_DEVICE, ring->used);
+	virtio_put_address(c + QUEUE_DESC, ring->desc);
+	virtio_put_address(c + QUEUE_DRIVER, ring->avail);
+	virtio_put_address(c + QUEUE_DEVICE, ring->used);
 	put16(c + QUEUE_ENABLE, 1);
 	put8(c + DEVICE_STATUS, STATUS_READY | STATUS_OK);
 	return get16(c + QUEUE_VECTOR) == 0 &&
@@ -120,26 +119,28 @@ static uint16_t used_index(void)
 	return (uint16_t)(used[0] >> 16);
 }
 
-int virtio_fill(const struct acpi *acpi, unsigned slot, void *buf, uint32_t len, bool interrupt)
+const struct virtio_ring *virtio_empty_ring(void)
 {
-	const struct virtio_ring ring = {QUEUE_SIZE, descs, avail, used};
-	uint32_t before = interrupts;
-	struct virtio_blocks b;
+	static const struct virtio_ring ring = {QUEUE_SIZE, descs, avail, used};
 
 	for (unsigned i = 0; i < sizeof(used) / sizeof(used[0]); i++) {
 		used[i] = 0;
 	}
 	avail[1] = 0;
-	if (!virtio_find(acpi, slot, &b) || !virtio_start(&b, &ring)) {
-		return -1;
-	}
+	return &ring;
+}
+
+int virtio_transfer(uint64_t notify, void *buf, uint32_t len, bool interrupt)
+{
+	uint32_t before = interrupts;
+
 	descs[0] =
 		(struct virtio_desc){.addr = (uint64_t)buf, .len = len, .flags = VIRTIO_DESC_WRITE};
 	avail[0] = interrupt ? 0 : 1; /* NO_INTERRUPT */
 	avail[2] = 0;
 	__asm__ volatile("" : : : "memory");
 	avail[1] = 1;
-	put16(virtio_notify_address(&b), 0);
+	put32(notify, 0);
 	if (interrupt) {
 		while (interrupts == before) {
 			wait_interrupt();
@@ -149,4 +150,15 @@ int virtio_fill(const struct acpi *acpi, unsigned slot, void *buf, uint32_t len,
 		__asm__ volatile("pause");
 	}
 	return used_index() == 1 ? (int)used[2] : -1;
+}
+
+int virtio_fill(const struct acpi *acpi, unsigned slot, void *buf, uint32_t len, bool interrupt)
+{
+	const struct virtio_ring *ring = virtio_empty_ring();
+	struct virtio_blocks b;
+
+	if (!virtio_find(acpi, slot, &b) || !virtio_start(&b, ring)) {
+		return -1;
+	}
+	return virtio_transfer(virtio_notify_address(&b), buf, len, interrupt);
 }

@@ -12,6 +12,8 @@
 int machine_kernel(void);
 /* What vmm_vm_set_kernel says of a file that is no kernel. */
 extern const char machine_no_kernel[];
+/* How many virtio-mmio devices there can be. */
+extern const unsigned machine_virtio_places;
 
 /* Makes an interrupt controller and count vCPUs that wait inside KVM_RUN. stop: before kvm goes. */
 void machine_start(struct vmm_kvm *kvm, unsigned count);

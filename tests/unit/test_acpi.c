@@ -25,6 +25,15 @@ static const struct x86_acpi full = {
 	.com1 = true,
 };
 
+/* No PCI, and all the virtio-mmio devices there can be. */
+static const struct x86_acpi mmio = {
+	.vcpus = 2,
+	.no_pci = true,
+	.mmio64 = {.base = GIB(6), .size = GIB(32)},
+	.virtio = VIRTIO_PLACES,
+	.com1 = true,
+};
+
 static uint64_t number(uint64_t gpa, unsigned len)
 {
 	uint64_t value = 0;
@@ -56,8 +65,8 @@ static int build(const struct x86_acpi *acpi)
 	return len;
 }
 
-/* Address of the table with a signature that the XSDT lists. */
-static uint64_t find(const char *signature)
+/* Address of the table with a signature that the XSDT lists; 0: there is none. */
+static uint64_t look_for(const char *signature)
 {
 	uint64_t xsdt = number(GPA + 24, 8);
 	uint64_t len = number(xsdt + 4, 4);
@@ -69,7 +78,15 @@ static uint64_t find(const char *signature)
 			return table;
 		}
 	}
-	ck_abort_msg("no table %s", signature);
+	return 0;
+}
+
+static uint64_t find(const char *signature)
+{
+	uint64_t table = look_for(signature);
+
+	ck_assert_msg(table != 0, "no table %s", signature);
+	return table;
 }
 
 START_TEST(acpi_every_checksum_is_right)
@@ -147,6 +164,22 @@ START_TEST(acpi_without_room_is_refused)
 }
 END_TEST
 
+START_TEST(acpi_without_pci_has_no_mcfg)
+{
+	int len = build(&mmio);
+	uint64_t xsdt = number(GPA + 24, 8);
+
+	ck_assert_uint_eq(look_for("MCFG"), 0);
+	ck_assert_uint_eq(number(xsdt + 4, 4), 36 + 2 * 8);
+	ck_assert_uint_eq(sum(xsdt, number(xsdt + 4, 4)), 0);
+	ck_assert_uint_eq(sum(find("APIC"), number(find("APIC") + 4, 4)), 0);
+	ck_assert_uint_eq(sum(find("FACP"), number(find("FACP") + 4, 4)), 0);
+	for (int cap = len - 1; cap >= 0; cap -= 7) {
+		ck_assert_int_eq(vmm_x86_acpi(&mmio, GPA, tables, (size_t)cap), -ENOSPC);
+	}
+}
+END_TEST
+
 /* ---- read back by iasl ---- */
 
 static char dir[] = "/tmp/test_acpi.XXXXXX";
@@ -215,18 +248,23 @@ START_TEST(acpi_dsdt_means_what_it_should)
 END_TEST
 
 /* What was disassembled is assembled again, without an error. */
-START_TEST(acpi_dsdt_compiles_again)
+static void compile_again(void)
 {
 	char command[256];
 
-	(void)build(&full);
-	dump("again", number(find("FACP") + 140, 8));
 	(void)disassemble("again");
 	(void)snprintf(
 		command, sizeof(command),
 		"cd %s && iasl -we -vw 2126 again.dsl >again.log 2>&1 || { cat again.log; exit 1; }",
 		dir);
 	ck_assert_int_eq(system(command), 0);
+}
+
+START_TEST(acpi_dsdt_compiles_again)
+{
+	(void)build(&full);
+	dump("again", number(find("FACP") + 140, 8));
+	compile_again();
 }
 END_TEST
 
@@ -241,6 +279,56 @@ START_TEST(acpi_dsdt_leaves_out_what_is_not_there)
 	ck_assert_ptr_null(strstr(text, "COM1"));
 	ck_assert_ptr_null(strstr(text, "QWordMemory"));
 	assert_has(text, "DWordMemory");
+}
+END_TEST
+
+/* The number behind the next `words` in the source at *at, which goes on behind them. */
+static unsigned long number_behind(const char **at, const char *words)
+{
+	const char *found = strstr(*at, words);
+
+	ck_assert_msg(found != NULL, "no '%s' in: %.200s", words, *at);
+	*at = strstr(found + strlen(words), "0x");
+	ck_assert_ptr_nonnull(*at);
+	*at += strlen("0x");
+	return strtoul(*at, NULL, 16);
+}
+
+/* Addresses and lines as Linux will take them, each once, and none of the machine's own. */
+START_TEST(acpi_dsdt_lists_virtio_devices)
+{
+	uint32_t lines = 1u << COM1_GSI | 1u << PM_GSI;
+	const char *text;
+	const char *at;
+
+	(void)build(&mmio);
+	dump("virtio", number(find("FACP") + 140, 8));
+	text = disassemble("virtio");
+	ck_assert_ptr_null(strstr(text, "PNP0A0"));
+	ck_assert_ptr_null(strstr(text, "0xE0000000"));
+	at = text;
+	for (unsigned i = 0; i < VIRTIO_PLACES; i++) {
+		unsigned long line;
+		char name[32];
+
+		(void)snprintf(name, sizeof(name), "Device (VR%02X)", i);
+		at = strstr(at, name);
+		ck_assert_msg(at != NULL, "no %s", name);
+		at = strstr(at, "Name (_HID, \"LNRO0005\")");
+		ck_assert_ptr_nonnull(at);
+		ck_assert_uint_eq(number_behind(&at, "Memory32Fixed (ReadWrite,"),
+				  vmm_x86_virtio_gpa(i));
+		ck_assert_uint_eq(number_behind(&at, ","), VIRTIO_SIZE);
+		line = number_behind(&at,
+				     "Interrupt (ResourceConsumer, Edge, ActiveHigh, Exclusive");
+		ck_assert_uint_eq(line, vmm_x86_virtio_gsi(i));
+		ck_assert_uint_lt(line, IOAPIC_PINS);
+		ck_assert_uint_eq(lines & 1u << line, 0);
+		lines |= 1u << line;
+	}
+	ck_assert_ptr_null(strstr(at, "Device (VR"));
+	dump("again", number(find("FACP") + 140, 8));
+	compile_again();
 }
 END_TEST
 
@@ -290,14 +378,13 @@ END_TEST
 int main(void)
 {
 	const TTest *const structure[] = {
-		acpi_every_checksum_is_right,        acpi_madt_lists_each_processor_once,
-		acpi_fadt_is_hardware_reduced,       acpi_without_room_is_refused,
-		aml_integers_take_the_shortest_form,
+		acpi_every_checksum_is_right,  acpi_madt_lists_each_processor_once,
+		acpi_fadt_is_hardware_reduced, acpi_without_room_is_refused,
+		acpi_without_pci_has_no_mcfg,  aml_integers_take_the_shortest_form,
 	};
 	const TTest *const meaning[] = {
-		acpi_dsdt_means_what_it_should,
-		acpi_dsdt_compiles_again,
-		acpi_dsdt_leaves_out_what_is_not_there,
+		acpi_dsdt_means_what_it_should,         acpi_dsdt_compiles_again,
+		acpi_dsdt_leaves_out_what_is_not_there, acpi_dsdt_lists_virtio_devices,
 		acpi_data_tables_are_understood,
 	};
 	char command[64];

@@ -18,8 +18,8 @@
 #include "suite.h"
 
 #define VCPUS_MAX    64u
-#define RANGES_MAX   32u
-#define INTERRUPTS   16u
+#define RANGES_MAX   40u
+#define INTERRUPTS   40u
 #define PAGE         65536u /* the largest there is */
 #define GUARDED_ROOM (FDT_SIZE + PAGE)
 
@@ -364,6 +364,34 @@ START_TEST(fdt_pci_windows_are_the_layouts)
 }
 END_TEST
 
+START_TEST(fdt_virtio_devices_stand_in_place_of_pci)
+{
+	static const unsigned counts[] = {0, 1, VIRTIO_PLACES};
+
+	config.no_pci = true;
+	for (unsigned c = 0; c < 3; c++) {
+		unsigned count = 0;
+		int at;
+
+		config.virtio = counts[c];
+		(void)build();
+		ck_assert_int_lt(fdt_path_offset(tree, "/pcie@3f000000"), 0);
+		ck_assert_int_lt(fdt_node_offset_by_compatible(tree, -1, "arm,gic-v3-its"), 0);
+		for (at = fdt_node_offset_by_compatible(tree, -1, "virtio,mmio"); at >= 0;
+		     at = fdt_node_offset_by_compatible(tree, at, "virtio,mmio")) {
+			ck_assert_int_eq(fdt_parent_offset(tree, at), 0);
+			ck_assert_uint_eq(cells(at, "reg"), 4);
+			ck_assert_uint_eq(pair(at, "reg", 0), MIB(160) + count * KIB(64));
+			ck_assert_uint_eq(pair(at, "reg", 2), 0x1000);
+			assert_spi(at, 2 + count);
+			(void)property(at, "dma-coherent", 0);
+			count++;
+		}
+		ck_assert_uint_eq(count, counts[c]);
+	}
+}
+END_TEST
+
 /* ---- chosen ---- */
 
 START_TEST(fdt_chosen_has_seeds_and_initrd)
@@ -431,9 +459,11 @@ static void configure(unsigned n)
 	config.uart = (n / 3) % 2 != 0;
 	config.initrd = (n / 6) % 2 != 0 ? RAM_GPA + MIB(256) : 0;
 	ck_assert_int_eq(vmm_arm_layout(&layout, GIB(1), (n / 12) % 2 != 0 ? 40 : 32, NULL), 0);
+	config.no_pci = n / 24 != 0;
+	config.virtio = config.no_pci ? VIRTIO_PLACES - n % 3 : 0;
 }
 
-#define CONFIGURATIONS 24u
+#define CONFIGURATIONS 48u
 
 struct range {
 	uint64_t base;
@@ -468,23 +498,32 @@ static void add_ranges(int at)
 	}
 }
 
+static void add_windows(void)
+{
+	int pci = node("/pcie@3f000000");
+
+	for (unsigned i = 0; i < cells(pci, "ranges"); i += 7) {
+		add_range(pair(pci, "ranges", i + 3), pair(pci, "ranges", i + 5), "window");
+	}
+}
+
 START_TEST(fdt_nothing_overlaps)
 {
 	for (unsigned n = 0; n < CONFIGURATIONS; n++) {
-		int pci;
-
 		configure(n);
 		(void)build();
 		range_count = 0;
 		for (int at = 0; at >= 0; at = fdt_next_node(tree, at, NULL)) {
 			add_ranges(at);
 		}
-		pci = node("/pcie@3f000000");
-		for (unsigned i = 0; i < cells(pci, "ranges"); i += 7) {
-			add_range(pair(pci, "ranges", i + 3), pair(pci, "ranges", i + 5), "window");
+		if (!config.no_pci) {
+			add_windows();
 		}
-		/* Memory, distributor, redistributors, ITS, clock, ECAM, one or two windows. */
-		ck_assert_uint_eq(range_count, 7u + config.uart + (layout.mmio64.size > 0));
+		/* Memory, distributor, redistributors, clock; with PCI ITS, ECAM, one or two
+		 * windows. */
+		ck_assert_uint_eq(range_count,
+				  4u + config.uart + config.virtio +
+					  (config.no_pci ? 0u : 3u + (layout.mmio64.size > 0)));
 		for (unsigned i = 0; i < range_count; i++) {
 			for (unsigned k = 0; k < i; k++) {
 				ck_assert_msg(ranges[i].base >= ranges[k].base + ranges[k].size ||
@@ -521,7 +560,7 @@ START_TEST(fdt_interrupts_are_those_of_one_device)
 				seen[count++] = irq;
 			}
 		}
-		ck_assert_uint_eq(count, config.uart ? 6 : 5);
+		ck_assert_uint_eq(count, (config.uart ? 6 : 5) + config.virtio);
 	}
 }
 END_TEST
@@ -597,8 +636,8 @@ START_TEST(fdt_without_room_is_refused)
 
 		configure(n);
 		len = (size_t)build();
-		/* Each size, but for the largest tree, which takes seconds. */
-		for (size_t cap = 0; cap<len; cap += config.vcpus> 4 ? 13 : 1) {
+		/* Each size, but for the largest trees, which take seconds. */
+		for (size_t cap = 0; cap<len; cap += len> 4096 ? 13 : 1) {
 			SUITE_REQUIRE(build_into(cap) == -ENOSPC);
 		}
 		SUITE_REQUIRE(build_into(len - 1) == -ENOSPC);
@@ -683,6 +722,7 @@ int main(void)
 		fdt_without_uart_speaks_of_none,
 		fdt_clock_and_power_button,
 		fdt_pci_windows_are_the_layouts,
+		fdt_virtio_devices_stand_in_place_of_pci,
 		fdt_chosen_has_seeds_and_initrd,
 		fdt_without_initrd_speaks_of_none,
 		fdt_command_line_of_any_bytes_arrives,

@@ -156,12 +156,13 @@ START_TEST(layout_devices_do_not_overlap)
 		{GICR_GPA, VMM_VCPUS_MAX * GICR_CPU_SIZE},
 		{UART_GPA, KIB(64)},
 		{RTC_GPA, KIB(64)},
+		{VIRTIO_GPA, VIRTIO_PLACES * VIRTIO_STRIDE},
 		{MMIO32_GPA, MMIO32_SIZE},
 		{ECAM_GPA, VMM_PCI_ECAM_SIZE},
 		{RAM_GPA, UINT64_MAX - RAM_GPA},
 	};
 
-	for (unsigned i = 0; i < 8; i++) {
+	for (unsigned i = 0; i < 9; i++) {
 		ck_assert_uint_eq(parts[i].base % KIB(64), 0);
 		if (i > 0) {
 			ck_assert_uint_le(parts[i - 1].base + parts[i - 1].size, parts[i].base);
@@ -171,6 +172,8 @@ START_TEST(layout_devices_do_not_overlap)
 	ck_assert_uint_eq(ITS_MSI_GPA + ITS_MSI_SIZE, ITS_GPA + ITS_SIZE);
 	ck_assert_uint_ge(GIC_SPIS, UART_GSI + 1);
 	ck_assert_uint_ge(GIC_SPIS, BUTTON_GSI + 1);
+	ck_assert_uint_ge(GIC_SPIS, VIRTIO_GSI + VIRTIO_PLACES);
+	ck_assert_uint_eq(VIRTIO_STRIDE % KIB(64), 0); /* the largest pages there are */
 }
 END_TEST
 

@@ -286,6 +286,30 @@ START_TEST(queue_once_enabled_does_not_change)
 }
 END_TEST
 
+START_TEST(queue_is_disabled_between_features_ok_and_driver_ok_only)
+{
+	struct vmm_carrier_queue q = {.size = 4, .enabled = true};
+	struct fixture f;
+
+	set_up(&f);
+	ck_assert_int_eq(vmm_carrier_disable_queue(f.c, TESTDEV_QUEUES), -EINVAL);
+	ck_assert_int_eq(vmm_carrier_disable_queue(f.c, 0), -EBUSY);
+	reach(&f, ACK | DRV | FOK);
+	ck_assert_int_eq(vmm_carrier_set_queue(f.c, 0, &q), 0);
+	ck_assert_int_eq(vmm_carrier_disable_queue(f.c, 0), 0);
+	ck_assert_int_eq(vmm_carrier_get_queue(f.c, 0, &q), 0);
+	ck_assert(!q.enabled);
+	ck_assert_uint_eq(q.size, 4);
+	q.size = 8;
+	ck_assert_int_eq(vmm_carrier_set_queue(f.c, 0, &q), 0);
+	ck_assert_int_eq(fakedrv_start(f.drv, NULL), 0);
+	ck_assert_int_eq(vmm_carrier_disable_queue(f.c, 0), -EBUSY);
+	ck_assert_int_eq(vmm_carrier_get_queue(f.c, 0, &q), 0);
+	ck_assert(q.enabled);
+	tear_down(&f);
+}
+END_TEST
+
 /* ---- activation ---- */
 
 START_TEST(activation_notifies_each_enabled_queue_once)
@@ -492,6 +516,7 @@ int main(void)
 		{queue_size_must_be_a_power_of_two_up_to_the_maximum, 1},
 		{queue_registers_change_between_features_ok_and_driver_ok_only, 1},
 		{queue_once_enabled_does_not_change, 1},
+		{queue_is_disabled_between_features_ok_and_driver_ok_only, 1},
 		{activation_notifies_each_enabled_queue_once, 1},
 		{buffers_kicked_before_driver_ok_are_served_after_it, 1},
 		{activation_with_bad_queue_addresses_needs_a_reset, 3},

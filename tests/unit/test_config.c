@@ -60,7 +60,30 @@ START_TEST(config_kernel_only_gets_defaults)
 	ck_assert_uint_eq(config.cpus.boot_vcpus, 1);
 	ck_assert_int_eq(config.console.mode, VM_CONSOLE_TTY);
 	ck_assert_int_eq(config.serial.mode, VM_CONSOLE_NULL);
+	ck_assert_int_eq(config.transport, VMM_TRANSPORT_PCI);
 	vm_config_finish(&config);
+}
+END_TEST
+
+START_TEST(config_transport_is_read_and_written)
+{
+	static const char *const words[] = {"pci", "mmio"};
+
+	for (unsigned i = 0; i < 2; i++) {
+		char text[80];
+		json_t *json;
+
+		(void)snprintf(text, sizeof(text), "{" KERNEL ",\"transport\":\"%s\"}", words[i]);
+		ck_assert_int_eq(read_text(text), 0);
+		ck_assert_int_eq(config.transport, i == 0 ? VMM_TRANSPORT_PCI : VMM_TRANSPORT_MMIO);
+		json = vm_config_to_json(&config);
+		ck_assert_str_eq(json_string_value(json_object_get(json, "transport")), words[i]);
+		json_decref(json);
+		vm_config_finish(&config);
+	}
+	refused("{" KERNEL ",\"transport\":\"MMIO\"}", -EINVAL, "transport: \"pci\" or \"mmio\"");
+	refused("{" KERNEL ",\"transport\":\"\"}", -EINVAL, "transport");
+	refused("{" KERNEL ",\"transport\":1}", -EINVAL, "transport");
 }
 END_TEST
 
@@ -647,6 +670,7 @@ START_TEST(config_directory_full_is_read)
 	put("cmdline", "quiet console=hvc0\n");
 	put("memory", "256M\n");
 	put("cpus", "2\n");
+	put("transport", "mmio\n");
 	ck_assert_msg(read_dir() == 0, "%s", err.message);
 	(void)snprintf(path, sizeof(path), "%s/vmlinux", dir);
 	ck_assert_str_eq(config.payload.kernel.path, path);
@@ -654,6 +678,7 @@ START_TEST(config_directory_full_is_read)
 	ck_assert_str_eq(config.payload.initramfs.path, path);
 	ck_assert_str_eq(config.payload.cmdline, "quiet console=hvc0");
 	ck_assert_uint_eq(config.memory.size, 256u << 20);
+	ck_assert_int_eq(config.transport, VMM_TRANSPORT_MMIO);
 	ck_assert_uint_eq(config.cpus.boot_vcpus, 2);
 	ck_assert_uint_eq(config.disk_count, 2);
 	(void)snprintf(path, sizeof(path), "%s/blk/data.img", dir);
@@ -707,6 +732,9 @@ START_TEST(config_directory_mistakes_are_named)
 	put("cpus", "100");
 	dir_refused(-EINVAL, "cpus'");
 	put("cpus", "1");
+	put("transport", "isa");
+	dir_refused(-EINVAL, "transport': pci or mmio");
+	put("transport", "pci");
 	put("cmdline", "two\nlines\n");
 	dir_refused(-EINVAL, "cmdline'");
 	put("cmdline", "one");
@@ -771,8 +799,9 @@ START_TEST(config_directory_fifo_does_not_hang)
 }
 END_TEST
 
-SUITE_MAIN("config", config_kernel_only_gets_defaults, config_spectrum_request_is_read,
-	   config_defaults_written_out_are_accepted, config_unsupported_fields_are_refused_by_name,
+SUITE_MAIN("config", config_kernel_only_gets_defaults, config_transport_is_read_and_written,
+	   config_spectrum_request_is_read, config_defaults_written_out_are_accepted,
+	   config_unsupported_fields_are_refused_by_name,
 	   config_unsupported_members_are_refused_by_name, config_wrong_types_are_refused,
 	   config_numbers_are_bounded, config_missing_parts_are_named, config_bad_names_are_refused,
 	   config_duplicates_are_conflicts, config_two_readonly_disks_may_share_a_file,

@@ -73,6 +73,37 @@ START_TEST(layout_map_covers_ram_and_nothing_twice)
 }
 END_TEST
 
+START_TEST(layout_map_without_pci_reserves_no_ecam)
+{
+	struct x86_map_entry with[X86_MAP_MAX];
+	struct x86_map_entry without[X86_MAP_MAX];
+	size_t count;
+
+	ck_assert_int_eq(vmm_x86_layout(&layout, GIB(5), 40, &err), 0);
+	count = vmm_x86_memory_map(&layout, with);
+	ck_assert_uint_eq(with[count - 2].gpa, ECAM_GPA);
+	layout.no_pci = true;
+	ck_assert_uint_eq(vmm_x86_memory_map(&layout, without), count - 1);
+	ck_assert_uint_eq(without[count - 2].gpa, HOLE_END);
+	layout.no_pci = false;
+}
+END_TEST
+
+START_TEST(layout_virtio_devices_have_a_page_each_below_the_ioapic)
+{
+	ck_assert_uint_ge(vmm_x86_virtio_gpa(0), HOLE_GPA);
+	for (unsigned i = 0; i < VIRTIO_PLACES; i++) {
+		uint64_t gpa = vmm_x86_virtio_gpa(i);
+
+		ck_assert_uint_eq(gpa % 4096, 0);
+		ck_assert_uint_le(gpa + 4096, IOAPIC_GPA);
+		for (unsigned k = 0; k < i; k++) {
+			ck_assert_uint_ne(gpa, vmm_x86_virtio_gpa(k));
+		}
+	}
+}
+END_TEST
+
 /* ---- CPUID ---- */
 
 static struct kvm_cpuid2 *supported;
@@ -228,6 +259,8 @@ int main(void)
 	tcase_add_test(layouts, layout_window_ends_where_addresses_do);
 	tcase_add_test(layouts, layout_ram_that_cannot_be_addressed_is_refused);
 	tcase_add_test(layouts, layout_map_covers_ram_and_nothing_twice);
+	tcase_add_test(layouts, layout_map_without_pci_reserves_no_ecam);
+	tcase_add_test(layouts, layout_virtio_devices_have_a_page_each_below_the_ioapic);
 	tcase_add_checked_fixture(cpuid, setup, teardown);
 	tcase_add_test(cpuid, cpuid_topology_is_one_socket_of_cores);
 	tcase_add_test(cpuid, cpuid_caches_are_shared_from_level_3);

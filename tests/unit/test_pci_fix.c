@@ -7,14 +7,6 @@
 #include <string.h>
 #include <unistd.h>
 
-void fix_require(bool holds, const char *what, const char *file, int line)
-{
-	if (!holds) {
-		(void)fprintf(stderr, "%s:%d: not so: %s\n", file, line, what);
-		abort();
-	}
-}
-
 static int fix_alloc(void *ctx, unsigned *gsi)
 {
 	struct pcifix *fix = ctx;
@@ -24,16 +16,17 @@ static int fix_alloc(void *ctx, unsigned *gsi)
 		return ret;
 	}
 	ret = -ENOSPC;
-	(void)pthread_mutex_lock(&fix->lock);
+	(void)pthread_mutex_lock(&fix->events.lock);
 	for (unsigned i = 0; i < FIX_GSIS; i++) {
 		if (!fix->gsis[i].allocated) {
-			fix->gsis[i] = (struct fix_gsi){.allocated = true, .eventfd = -1};
+			fix->gsis[i] = (struct fix_gsi){.allocated = true};
+			fix->events.lines[i].delivered = 0;
 			*gsi = i;
 			ret = 0;
 			break;
 		}
 	}
-	(void)pthread_mutex_unlock(&fix->lock);
+	(void)pthread_mutex_unlock(&fix->events.lock);
 	return ret;
 }
 
@@ -41,8 +34,8 @@ static void fix_free(void *ctx, unsigned gsi)
 {
 	struct pcifix *fix = ctx;
 
-	if (!fix->gsis[gsi].allocated || fix->gsis[gsi].eventfd >= 0) {
-		fix->misuse++;
+	if (!fix->gsis[gsi].allocated || fix->events.lines[gsi].eventfd >= 0) {
+		fix->events.misuse++;
 	}
 	fix->gsis[gsi].allocated = false;
 }
@@ -54,7 +47,7 @@ static int fix_route(void *ctx, unsigned gsi, const struct vmm_pci_msi *msi)
 
 	fix->routes++;
 	if (!g->allocated) {
-		fix->misuse++;
+		fix->events.misuse++;
 	}
 	if ((msi->address & ~UINT64_C(0xfffff)) != 0xfee00000) {
 		return -EINVAL;
@@ -69,81 +62,20 @@ static int fix_route(void *ctx, unsigned gsi, const struct vmm_pci_msi *msi)
 static int fix_irqfd(void *ctx, unsigned gsi, int eventfd, bool connect)
 {
 	struct pcifix *fix = ctx;
-	struct fix_gsi *g = &fix->gsis[gsi];
+	const struct fix_gsi *g = &fix->gsis[gsi];
 
-	fix->irqfd_calls++;
-	if (connect && fix->fail_irqfd) {
-		return fix->fail_irqfd;
+	if (!g->allocated || (connect && !g->routed)) {
+		fix->events.misuse++;
 	}
-	if (!g->allocated || (connect ? !g->routed || g->eventfd >= 0 : g->eventfd != eventfd)) {
-		fix->misuse++;
-	}
-	g->eventfd = connect ? eventfd : -1;
-	return 0;
-}
-
-static int fix_connect_ioeventfd(struct pcifix *fix, vmm_gpa gpa, unsigned len, int eventfd)
-{
-	struct fix_ioeventfd *slot = NULL;
-
-	if (fix->fail_ioeventfd) {
-		return fix->fail_ioeventfd;
-	}
-	for (unsigned i = 0; i < FIX_IOEVENTFDS; i++) {
-		if (fix->ioeventfds[i].eventfd < 0) {
-			slot = &fix->ioeventfds[i];
-		} else if (fix->ioeventfds[i].gpa == gpa) {
-			return -EEXIST;
-		}
-	}
-	if (!slot) {
-		return -ENOSPC;
-	}
-	*slot = (struct fix_ioeventfd){.gpa = gpa, .len = len, .eventfd = eventfd};
-	return 0;
-}
-
-static int fix_ioeventfd(void *ctx, vmm_gpa gpa, unsigned len, int eventfd, bool connect)
-{
-	struct pcifix *fix = ctx;
-	int ret = -ENOENT;
-
-	(void)pthread_mutex_lock(&fix->lock);
-	fix->ioeventfd_calls++;
-	if (connect) {
-		ret = fix_connect_ioeventfd(fix, gpa, len, eventfd);
-	}
-	for (unsigned i = 0; i < FIX_IOEVENTFDS && !connect; i++) {
-		struct fix_ioeventfd *e = &fix->ioeventfds[i];
-
-		if (e->eventfd == eventfd && e->gpa == gpa && e->len == len) {
-			e->eventfd = -1;
-			ret = 0;
-		}
-	}
-	if (!connect && ret < 0) {
-		fix->misuse++;
-	}
-	(void)pthread_mutex_unlock(&fix->lock);
-	return ret;
+	return eventfix_irqfd(&fix->events, gsi, eventfd, connect);
 }
 
 static const struct vmm_pci_platform_ops platform_ops = {
+	.events = {.irqfd = fix_irqfd, .ioeventfd = eventfix_ioeventfd},
 	.msi_alloc = fix_alloc,
 	.msi_free = fix_free,
 	.msi_route = fix_route,
-	.irqfd = fix_irqfd,
-	.ioeventfd = fix_ioeventfd,
 };
-
-static void count_line(void *user, enum vmm_log_level level, const char *message)
-{
-	struct pcifix *fix = user;
-
-	(void)level;
-	(void)message;
-	fix->logged++;
-}
 
 void pcifix_init(struct pcifix *fix, bool mmio64)
 {
@@ -151,11 +83,7 @@ void pcifix_init(struct pcifix *fix, bool mmio64)
 	struct vmm_error err = {0};
 
 	memset(fix, 0, sizeof(*fix));
-	(void)pthread_mutex_init(&fix->lock, NULL);
-	for (unsigned i = 0; i < FIX_IOEVENTFDS; i++) {
-		fix->ioeventfds[i].eventfd = -1;
-	}
-	fix->log = (struct vmm_log){.level = VMM_LOG_DEBUG, .sink = count_line, .user = fix};
+	eventfix_init(&fix->events);
 	FIX_REQUIRE(vmm_bus_create(&fix->mmio) == 0);
 	FIX_REQUIRE(vmm_bus_create(&fix->pio) == 0);
 	config.platform.ops = &platform_ops;
@@ -167,7 +95,7 @@ void pcifix_init(struct pcifix *fix, bool mmio64)
 	if (mmio64) {
 		config.mmio64 = (struct vmm_pci_window){.base = FIX_MMIO64, .size = FIX_WINDOW};
 	}
-	config.log = &fix->log;
+	config.log = &fix->events.log;
 	FIX_REQUIRE(vmm_pci_host_create(&fix->host, &config, &err) == 0);
 }
 
@@ -177,9 +105,7 @@ void pcifix_finish(struct pcifix *fix)
 	vmm_bus_destroy(fix->mmio);
 	vmm_bus_destroy(fix->pio);
 	FIX_REQUIRE(pcifix_allocated(fix) == 0);
-	FIX_REQUIRE(pcifix_ioeventfds(fix) == 0);
-	FIX_REQUIRE(fix->misuse == 0);
-	(void)pthread_mutex_destroy(&fix->lock);
+	eventfix_finish(&fix->events);
 }
 
 uint64_t pcifix_read(struct pcifix *fix, uint64_t gpa, unsigned len)
@@ -190,27 +116,9 @@ uint64_t pcifix_read(struct pcifix *fix, uint64_t gpa, unsigned len)
 	return value;
 }
 
-static bool signal_ioeventfd(struct pcifix *fix, uint64_t gpa, unsigned len)
-{
-	bool found = false;
-	uint64_t one = 1;
-
-	(void)pthread_mutex_lock(&fix->lock);
-	for (unsigned i = 0; i < FIX_IOEVENTFDS && !found; i++) {
-		struct fix_ioeventfd *e = &fix->ioeventfds[i];
-
-		found = e->eventfd >= 0 && e->gpa == gpa && (e->len == 0 || e->len == len);
-		if (found) {
-			FIX_REQUIRE(write(e->eventfd, &one, sizeof(one)) == 8);
-		}
-	}
-	(void)pthread_mutex_unlock(&fix->lock);
-	return found;
-}
-
 void pcifix_write(struct pcifix *fix, uint64_t gpa, unsigned len, uint64_t value)
 {
-	if (!signal_ioeventfd(fix, gpa, len)) {
+	if (!eventfix_write(&fix->events, gpa, len, value)) {
 		(void)vmm_bus_write(fix->mmio, gpa, len, value);
 	}
 }
@@ -271,26 +179,13 @@ unsigned pcifix_messages(struct pcifix *fix, uint32_t data)
 	unsigned count = 0;
 
 	for (unsigned i = 0; i < FIX_GSIS; i++) {
-		struct fix_gsi *g = &fix->gsis[i];
-		uint64_t value;
+		const struct fix_gsi *g = &fix->gsis[i];
 
-		if (g->allocated && g->eventfd >= 0 &&
-		    read(g->eventfd, &value, sizeof(value)) == 8) {
-			g->delivered++;
+		if (g->allocated) {
+			unsigned delivered = eventfix_delivered(&fix->events, i);
+
+			count += g->data == data ? delivered : 0;
 		}
-		if (g->allocated && g->data == data) {
-			count += g->delivered;
-		}
-	}
-	return count;
-}
-
-unsigned pcifix_connected(struct pcifix *fix)
-{
-	unsigned count = 0;
-
-	for (unsigned i = 0; i < FIX_GSIS; i++) {
-		count += fix->gsis[i].allocated && fix->gsis[i].eventfd >= 0;
 	}
 	return count;
 }
@@ -301,16 +196,6 @@ unsigned pcifix_allocated(struct pcifix *fix)
 
 	for (unsigned i = 0; i < FIX_GSIS; i++) {
 		count += fix->gsis[i].allocated;
-	}
-	return count;
-}
-
-unsigned pcifix_ioeventfds(struct pcifix *fix)
-{
-	unsigned count = 0;
-
-	for (unsigned i = 0; i < FIX_IOEVENTFDS; i++) {
-		count += fix->ioeventfds[i].eventfd >= 0;
 	}
 	return count;
 }

@@ -1,28 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A PCI host bridge on two buses over a platform that does what a hypervisor does with irqfds and
- * ioeventfds, and keeps count.
+ * A PCI host bridge on two buses over a platform that does what a hypervisor does.
  */
 #ifndef TESTS_PCI_FIX_H
 #define TESTS_PCI_FIX_H
 
-#include <pthread.h>
-
 #include "pci/function.h"
 #include "pci/msix.h"
-
-/* Fixtures serve fuzz targets too, which have no check; what fails here aborts. */
-#define FIX_REQUIRE(condition) fix_require((condition), #condition, __FILE__, __LINE__)
-void fix_require(bool holds, const char *what, const char *file, int line);
+#include "test_transport_fix.h"
 
 #define FIX_ECAM   UINT64_C(0xe0000000)
 #define FIX_MMIO32 UINT64_C(0xc0000000)
 #define FIX_MMIO64 UINT64_C(0x800000000)
 /* Not a multiple of a BAR's size, so that a BAR can lie across the end. */
-#define FIX_WINDOW     UINT64_C(0x1001000)
-#define FIX_ALIGNED    UINT64_C(0x1000000)
-#define FIX_GSIS       128u
-#define FIX_IOEVENTFDS 128u
+#define FIX_WINDOW  UINT64_C(0x1001000)
+#define FIX_ALIGNED UINT64_C(0x1000000)
 
 struct fix_gsi {
 	bool allocated;
@@ -30,34 +22,16 @@ struct fix_gsi {
 	uint64_t address;
 	uint32_t data;
 	uint32_t requester;
-	int eventfd; /* -1: not connected */
-	unsigned delivered;
-};
-
-struct fix_ioeventfd {
-	uint64_t gpa;
-	unsigned len;
-	int eventfd; /* -1: free */
 };
 
 struct pcifix {
+	struct eventfix events; /* first */
 	struct vmm_bus *mmio;
 	struct vmm_bus *pio;
 	struct vmm_pci_host *host;
-	pthread_mutex_t lock;
 	struct fix_gsi gsis[FIX_GSIS];
-	struct fix_ioeventfd ioeventfds[FIX_IOEVENTFDS];
-	/* Calls so far; misuse counts those that no caller may make. */
-	unsigned routes;
-	unsigned irqfd_calls;
-	unsigned ioeventfd_calls;
-	unsigned misuse;
-	/* What is to fail, while it is not 0. */
-	int fail_alloc;
-	int fail_irqfd;
-	int fail_ioeventfd;
-	struct vmm_log log;
-	unsigned logged;
+	unsigned routes; /* calls so far */
+	int fail_alloc;  /* as in struct eventfix */
 };
 
 /* With both windows of FIX_WINDOW bytes; mmio64 false: without the one above 4 GiB. */
@@ -80,8 +54,6 @@ unsigned pcifix_find_cap(struct pcifix *fix, unsigned slot, unsigned id, unsigne
 
 /* Delivers what was raised, as the hypervisor would; messages with this data so far. */
 unsigned pcifix_messages(struct pcifix *fix, uint32_t data);
-unsigned pcifix_connected(struct pcifix *fix);
 unsigned pcifix_allocated(struct pcifix *fix);
-unsigned pcifix_ioeventfds(struct pcifix *fix);
 
 #endif

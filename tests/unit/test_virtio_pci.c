@@ -12,7 +12,7 @@
 static int try_add(struct pcifix *pci, struct toy *toy, struct vmm_mem *mem, struct vmm_loop *loop,
 		   struct vmm_error *err)
 {
-	struct vmm_virtio_pci_config config = {.mem = mem, .loop = loop};
+	struct vmm_transport_device config = {.mem = mem, .loop = loop};
 	unsigned slot;
 
 	return vmm_virtio_pci_add(pci->host, &toy->base, &config, &slot, err);
@@ -329,11 +329,11 @@ START_TEST(common_status_zero_resets_every_register)
 
 	vpcifix_init(&fix);
 	vpcifix_start(&fix);
-	ck_assert_uint_eq(pcifix_ioeventfds(&fix.pci), 2);
+	ck_assert_uint_eq(eventfix_ioeventfds(&fix.pci.events), 2);
 	common_write(&fix, C_STATUS, 1, 0);
 	ck_assert_uint_eq(vpcifix_status(&fix), 0);
 	ck_assert_uint_eq(fix.toy.resets, 1);
-	ck_assert_uint_eq(pcifix_ioeventfds(&fix.pci), 0);
+	ck_assert_uint_eq(eventfix_ioeventfds(&fix.pci.events), 0);
 	ck_assert_uint_eq(common_read(&fix, C_DEVICE_FEATURE_SELECT, 4), 0);
 	ck_assert_uint_eq(common_read(&fix, C_DRIVER_FEATURE_SELECT, 4), 0);
 	ck_assert_uint_eq(common_read(&fix, C_QUEUE_SELECT, 2), 0);

@@ -3,75 +3,9 @@
 
 #include <string.h>
 
-static const uint16_t toy_sizes[TOY_QUEUES] = {TOY_QUEUE_SIZE, 4};
-
-static int toy_activate(struct vmm_virtio_device *dev, const struct vmm_virtio_active *active)
-{
-	struct toy *toy = (struct toy *)dev;
-
-	toy->active = *active;
-	toy->activations++;
-	return 0;
-}
-
-static void toy_notify(struct vmm_virtio_device *dev, unsigned queue)
-{
-	struct toy *toy = (struct toy *)dev;
-	struct iovec iov[TOY_QUEUE_SIZE];
-	struct vmm_chain chain = {.iov = iov, .iov_cap = TOY_QUEUE_SIZE};
-	struct vmm_virtq *q = toy->active.queues[queue];
-
-	toy->notifies[queue]++;
-	while (vmm_virtq_pop(q, &chain) == 1) {
-		FIX_REQUIRE(vmm_virtq_push(q, chain.head, 0) == 0);
-	}
-	vmm_virtq_flush(q);
-}
-
-static void toy_reset(struct vmm_virtio_device *dev)
-{
-	((struct toy *)dev)->resets++;
-}
-
-/* Accepts what is written to the first 8 bytes. */
-static void toy_set_config(struct vmm_virtio_device *dev, size_t offset, const void *bytes,
-			   size_t len)
-{
-	((struct toy *)dev)->configs++;
-	if (offset + len <= 8) {
-		(void)vmm_virtio_config_update(dev, offset, bytes, len);
-	}
-}
-
-static void toy_destroy(struct vmm_virtio_device *dev)
-{
-	((struct toy *)dev)->destroyed = true;
-}
-
-static const struct vmm_virtio_ops toy_ops = {
-	.activate = toy_activate,
-	.notify = toy_notify,
-	.reset = toy_reset,
-	.set_config = toy_set_config,
-	.destroy = toy_destroy,
-};
-
-void toy_init(struct toy *toy)
-{
-	memset(toy, 0, sizeof(*toy));
-	toy->base.ops = &toy_ops;
-	toy->base.name = "toy";
-	toy->base.device_id = TOY_ID;
-	toy->base.features = TOY_FEATURE;
-	toy->base.queue_count = TOY_QUEUES;
-	toy->base.queue_sizes = toy_sizes;
-	toy->base.config_len = TOY_CONFIG;
-	memcpy(toy->base.config, "abcdefghijkl", TOY_CONFIG);
-}
-
 void vpcifix_init(struct vpcifix *fix)
 {
-	struct vmm_virtio_pci_config config = {.id = "toy0"};
+	struct vmm_transport_device config = {.id = "toy0"};
 	struct vmm_error err = {0};
 
 	memset(fix, 0, sizeof(*fix));
@@ -81,7 +15,7 @@ void vpcifix_init(struct vpcifix *fix)
 	toy_init(&fix->toy);
 	config.mem = fix->mem.mem;
 	config.loop = fix->loop;
-	config.log = &fix->pci.log;
+	config.log = &fix->pci.events.log;
 	FIX_REQUIRE(vmm_virtio_pci_add(fix->pci.host, &fix->toy.base, &config, &fix->slot, &err) ==
 		    0);
 	vpcifix_probe(fix);
@@ -204,10 +138,7 @@ static void setup_queue(struct vpcifix *fix, unsigned queue)
 {
 	struct ring *r = &fix->rings[queue];
 
-	r->desc = memfix_gpa(&fix->mem, memfix_alloc(&fix->mem, (size_t)16 * TOY_QUEUE_SIZE, 16));
-	r->driver = memfix_gpa(&fix->mem, memfix_alloc(&fix->mem, 6 + 2 * TOY_QUEUE_SIZE, 2));
-	r->device = memfix_gpa(&fix->mem, memfix_alloc(&fix->mem, 6 + 8 * TOY_QUEUE_SIZE, 4));
-	r->next = 0;
+	ring_alloc(r, &fix->mem);
 	common_write(fix, C_QUEUE_SELECT, 2, queue);
 	common_write(fix, C_QUEUE_DESC, 4, (uint32_t)r->desc);
 	common_write(fix, C_QUEUE_DESC + 4, 4, r->desc >> 32);
@@ -268,27 +199,12 @@ void vpcifix_run(struct vpcifix *fix)
 
 void vpcifix_request(struct vpcifix *fix, unsigned queue)
 {
-	struct ring *r = &fix->rings[queue];
-	uint16_t size = toy_sizes[queue];
-	uint16_t head = r->next % size;
-	uint8_t desc[16] = {0};
-	uint64_t buffer = MEMFIX_LOW_BASE;
-	uint32_t len = 16;
-
-	memcpy(desc, &buffer, 8);
-	memcpy(desc + 8, &len, 4);
-	FIX_REQUIRE(vmm_mem_write(fix->mem.mem, r->desc + 16ull * head, desc, 16) == 0);
-	FIX_REQUIRE(vmm_mem_write(fix->mem.mem, r->driver + 4 + 2ull * head, &head, 2) == 0);
-	r->next++;
-	FIX_REQUIRE(vmm_mem_write(fix->mem.mem, r->driver + 2, &r->next, 2) == 0);
+	ring_offer(&fix->rings[queue], &fix->mem, queue);
 	pcifix_write(&fix->pci, vpcifix_notify_address(fix, queue), 2, queue);
 	vpcifix_run(fix);
 }
 
 uint16_t vpcifix_used(struct vpcifix *fix, unsigned queue)
 {
-	uint16_t idx;
-
-	FIX_REQUIRE(vmm_mem_read(fix->mem.mem, fix->rings[queue].device + 2, &idx, 2) == 0);
-	return idx;
+	return ring_used(&fix->rings[queue], &fix->mem);
 }

@@ -6,16 +6,8 @@
 #ifndef TESTS_VIRTIO_PCI_FIX_H
 #define TESTS_VIRTIO_PCI_FIX_H
 
-#include <vmm/carrier.h>
-
-#include "memfix.h"
 #include "test_pci_fix.h"
-
-#define TOY_QUEUES     2u
-#define TOY_ID         VMM_VIRTIO_ID_CONSOLE
-#define TOY_QUEUE_SIZE 8u
-#define TOY_CONFIG     12u
-#define TOY_FEATURE    (UINT64_C(1) << 52)
+#include "transport/transport.h"
 
 /* Common configuration (VIRTIO 1.2 section 4.1.4.3). */
 enum {
@@ -37,28 +29,6 @@ enum {
 	C_QUEUE_DEVICE = 0x30,
 };
 
-#define STATUS_FEATURES (VMM_VIRTIO_S_ACKNOWLEDGE | VMM_VIRTIO_S_DRIVER | VMM_VIRTIO_S_FEATURES_OK)
-#define STATUS_OK       (STATUS_FEATURES | VMM_VIRTIO_S_DRIVER_OK)
-
-/* Returns each chain at once, with 0 bytes written. */
-struct toy {
-	struct vmm_virtio_device base;
-	struct vmm_virtio_active active;
-	unsigned activations;
-	unsigned notifies[TOY_QUEUES];
-	unsigned resets;
-	unsigned configs; /* calls of set_config */
-	bool destroyed;
-};
-
-/* One queue's rings in guest memory. */
-struct ring {
-	vmm_gpa desc;
-	vmm_gpa driver;
-	vmm_gpa device;
-	uint16_t next;
-};
-
 struct vpcifix {
 	struct pcifix pci;
 	struct memfix mem;
@@ -78,8 +48,6 @@ struct vpcifix {
 	unsigned window; /* PCI_CFG capability */
 	struct ring rings[TOY_QUEUES];
 };
-
-void toy_init(struct toy *toy);
 
 void vpcifix_init(struct vpcifix *fix);
 void vpcifix_finish(struct vpcifix *fix);

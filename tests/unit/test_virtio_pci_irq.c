@@ -65,7 +65,7 @@ START_TEST(irq_without_msix_sets_the_isr_bit_and_nothing_else)
 	vpcifix_request(&fix, 0);
 	pcifix_write(&fix.pci, fix.device, 4, 0);
 	ck_assert_uint_eq(pcifix_read(&fix.pci, fix.isr, 1), 3);
-	ck_assert_uint_eq(fix.pci.irqfd_calls, 0);
+	ck_assert_uint_eq(fix.pci.events.irqfd_calls, 0);
 	/* Nothing of it is pending when MSI-X comes on. */
 	vpcifix_start_msix(&fix);
 	ck_assert_uint_eq(pcifix_messages(&fix.pci, MESSAGE(0)), 0);
@@ -158,7 +158,7 @@ START_TEST(msix_function_mask_holds_all_vectors)
 	vpcifix_init(&fix);
 	vpcifix_start(&fix);
 	vpcifix_msix_control(&fix, true, true);
-	ck_assert_uint_eq(pcifix_connected(&fix.pci), 0);
+	ck_assert_uint_eq(eventfix_connected(&fix.pci.events), 0);
 	vpcifix_request(&fix, 0);
 	vpcifix_request(&fix, 1);
 	ck_assert_uint_eq(pending(&fix), 6);
@@ -169,7 +169,7 @@ START_TEST(msix_function_mask_holds_all_vectors)
 	vpcifix_msix_control(&fix, true, true);
 	vpcifix_request(&fix, 0);
 	vpcifix_msix_control(&fix, false, false);
-	ck_assert_uint_eq(pcifix_connected(&fix.pci), 0);
+	ck_assert_uint_eq(eventfix_connected(&fix.pci.events), 0);
 	vpcifix_request(&fix, 0);
 	ck_assert_uint_eq(pending(&fix), 0);
 	vpcifix_msix_control(&fix, true, false);
@@ -201,7 +201,7 @@ START_TEST(msix_interrupts_are_taken_lazily_and_routed_on_change)
 	pcifix_write(&fix.pci, fix.table + 16 + 8, 8, 0x53);
 	ck_assert_uint_eq(fix.pci.gsis[0].data, 0x53);
 	ck_assert_uint_eq(pcifix_allocated(&fix.pci), 1);
-	ck_assert_uint_eq(pcifix_connected(&fix.pci), 1);
+	ck_assert_uint_eq(eventfix_connected(&fix.pci.events), 1);
 	vpcifix_finish(&fix);
 }
 END_TEST
@@ -213,22 +213,22 @@ START_TEST(msix_bad_address_or_failing_host_leaves_the_vector_off)
 	vpcifix_init(&fix);
 	vpcifix_start(&fix);
 	vpcifix_set_vector(&fix, 1, MEMFIX_LOW_BASE, 0, false);
-	ck_assert_uint_eq(pcifix_connected(&fix.pci), TOY_QUEUES);
-	ck_assert_uint_eq(fix.pci.logged, 1);
+	ck_assert_uint_eq(eventfix_connected(&fix.pci.events), TOY_QUEUES);
+	ck_assert_uint_eq(fix.pci.events.logged, 1);
 	vpcifix_request(&fix, 0);
 	ck_assert_uint_eq(pending(&fix), 2);
 	vpcifix_set_vector(&fix, 1, MSI_ADDRESS, 0x60, false);
 	ck_assert_uint_eq(pcifix_messages(&fix.pci, 0x60), 1);
 	/* An address that turns bad while connected. */
 	pcifix_write(&fix.pci, fix.table + 16 + 4, 4, 0xffffffff);
-	ck_assert_uint_eq(pcifix_connected(&fix.pci), TOY_QUEUES);
+	ck_assert_uint_eq(eventfix_connected(&fix.pci.events), TOY_QUEUES);
 	pcifix_write(&fix.pci, fix.table + 16 + 4, 4, 0);
-	ck_assert_uint_eq(pcifix_connected(&fix.pci), TOY_QUEUES + 1);
-	fix.pci.fail_irqfd = -EBUSY;
+	ck_assert_uint_eq(eventfix_connected(&fix.pci.events), TOY_QUEUES + 1);
+	fix.pci.events.fail_irqfd = -EBUSY;
 	vpcifix_msix_control(&fix, true, true);
 	vpcifix_msix_control(&fix, true, false);
-	ck_assert_uint_eq(pcifix_connected(&fix.pci), 0);
-	fix.pci.fail_irqfd = 0;
+	ck_assert_uint_eq(eventfix_connected(&fix.pci.events), 0);
+	fix.pci.events.fail_irqfd = 0;
 	vpcifix_request(&fix, 1);
 	vpcifix_msix_control(&fix, true, true);
 	vpcifix_msix_control(&fix, true, false);

@@ -15,10 +15,10 @@ START_TEST(kick_reaches_the_device_through_an_ioeventfd)
 	/* None before DRIVER_OK: sizing the BAR costs nothing then. */
 	pcifix_config_write(&fix.pci, fix.slot, 4, 2, 0);
 	pcifix_config_write(&fix.pci, fix.slot, 4, 2, 6);
-	ck_assert_uint_eq(fix.pci.ioeventfd_calls, 0);
+	ck_assert_uint_eq(fix.pci.events.ioeventfd_calls, 0);
 	common_write(&fix, C_STATUS, 1, STATUS_OK);
-	ck_assert_uint_eq(pcifix_ioeventfds(&fix.pci), 2);
-	ck_assert_uint_eq(fix.pci.ioeventfds[0].len, 0);
+	ck_assert_uint_eq(eventfix_ioeventfds(&fix.pci.events), 2);
+	ck_assert_uint_eq(fix.pci.events.ioeventfds[FIX_IOEVENTFDS - 1].bell.len, 0);
 	for (unsigned i = 1; i <= 20; i++) {
 		vpcifix_request(&fix, i % 2);
 		ck_assert_uint_eq(vpcifix_used(&fix, i % 2), (i + 1) / 2);
@@ -34,10 +34,10 @@ START_TEST(kick_takes_the_slow_path_when_there_is_no_ioeventfd)
 	struct vpcifix fix;
 
 	vpcifix_init(&fix);
-	fix.pci.fail_ioeventfd = -ENOSPC;
+	fix.pci.events.fail_ioeventfd = -ENOSPC;
 	vpcifix_start(&fix);
-	ck_assert_uint_eq(pcifix_ioeventfds(&fix.pci), 0);
-	ck_assert_uint_eq(fix.pci.logged, 1); /* once for both queues */
+	ck_assert_uint_eq(eventfix_ioeventfds(&fix.pci.events), 0);
+	ck_assert_uint_eq(fix.pci.events.logged, 1); /* once for both queues */
 	vpcifix_request(&fix, 0);
 	vpcifix_request(&fix, 1);
 	ck_assert_uint_eq(vpcifix_used(&fix, 0), 1);
@@ -51,7 +51,7 @@ START_TEST(kick_of_a_queue_that_does_not_exist_is_ignored)
 	struct vpcifix fix;
 
 	vpcifix_init(&fix);
-	fix.pci.fail_ioeventfd = -ENOSPC;
+	fix.pci.events.fail_ioeventfd = -ENOSPC;
 	vpcifix_start(&fix);
 	vpcifix_run(&fix);
 	for (unsigned len = 1; len <= 8; len *= 2) {
@@ -88,7 +88,7 @@ START_TEST(kick_of_a_disabled_queue_is_ignored)
 	vpcifix_start(&fix);
 	vpcifix_prepare(&fix, 1);
 	common_write(&fix, C_STATUS, 1, STATUS_OK);
-	ck_assert_uint_eq(pcifix_ioeventfds(&fix.pci), 1);
+	ck_assert_uint_eq(eventfix_ioeventfds(&fix.pci.events), 1);
 	pcifix_write(&fix.pci, vpcifix_notify_address(&fix, 1), 2, 1);
 	vpcifix_run(&fix);
 	ck_assert_uint_eq(fix.toy.notifies[1], 1);
@@ -107,12 +107,12 @@ START_TEST(kick_follows_the_bar)
 	vpcifix_start(&fix);
 	old = fix.notify;
 	pcifix_config_write(&fix.pci, fix.slot, 4, 2, 0);
-	ck_assert_uint_eq(pcifix_ioeventfds(&fix.pci), 0);
+	ck_assert_uint_eq(eventfix_ioeventfds(&fix.pci.events), 0);
 	pcifix_config_write(&fix.pci, fix.slot, 0x10, 4, 0x100000);
 	pcifix_config_write(&fix.pci, fix.slot, 4, 2, 6);
 	vpcifix_probe(&fix);
 	ck_assert_uint_ne(fix.notify, old);
-	ck_assert_uint_eq(pcifix_ioeventfds(&fix.pci), 2);
+	ck_assert_uint_eq(eventfix_ioeventfds(&fix.pci.events), 2);
 	vpcifix_request(&fix, 0);
 	ck_assert_uint_eq(vpcifix_used(&fix, 0), 1);
 	pcifix_write(&fix.pci, old, 2, 0);
@@ -124,7 +124,7 @@ END_TEST
 
 START_TEST(kick_survives_two_devices_at_one_address)
 {
-	struct vmm_virtio_pci_config config = {0};
+	struct vmm_transport_device config = {0};
 	struct vpcifix other;
 	struct vpcifix fix;
 
@@ -170,7 +170,7 @@ START_TEST(queue_in_a_bar_or_a_hole_needs_a_reset)
 		common_write(&fix, C_STATUS, 1, STATUS_OK);
 		ck_assert_uint_eq(vpcifix_status(&fix), STATUS_OK | VMM_VIRTIO_S_NEEDS_RESET);
 		/* Never active, so no ioeventfd either. */
-		ck_assert_uint_eq(pcifix_ioeventfds(&fix.pci), 0);
+		ck_assert_uint_eq(eventfix_ioeventfds(&fix.pci.events), 0);
 	}
 	/* A buffer inside the device's own BAR. */
 	vpcifix_start(&fix);
@@ -201,8 +201,8 @@ START_TEST(host_reset_of_an_active_device_starts_over)
 		pcifix_config_write(&fix.pci, fix.slot, 0x10, 4, 0x200000);
 		vmm_pci_host_reset(fix.pci.host);
 		ck_assert_uint_eq(fix.toy.resets, i);
-		ck_assert_uint_eq(pcifix_connected(&fix.pci), 0);
-		ck_assert_uint_eq(pcifix_ioeventfds(&fix.pci), 0);
+		ck_assert_uint_eq(eventfix_connected(&fix.pci.events), 0);
+		ck_assert_uint_eq(eventfix_ioeventfds(&fix.pci.events), 0);
 		ck_assert_uint_eq(pcifix_bar(&fix.pci, fix.slot, 0), FIX_MMIO64);
 		ck_assert_uint_eq(pcifix_config_read(&fix.pci, 1, fix.msix_cap + 2, 2), TOY_QUEUES);
 		ck_assert_uint_eq(vpcifix_status(&fix), 0);

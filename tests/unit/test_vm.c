@@ -93,6 +93,9 @@ START_TEST(vm_create_bad_fields_are_refused_by_name)
 	config.vcpus = VMM_VCPUS_MAX + 1;
 	assert_error(create_with(&config), -EINVAL, "vCPUs");
 	config.vcpus = 1;
+	config.transport = VMM_TRANSPORT_MMIO + 1;
+	assert_error(create_with(&config), -EINVAL, "transport number 2");
+	config.transport = VMM_TRANSPORT_PCI;
 	config.kick_signal = 9999;
 	assert_error(create_with(&config), -EINVAL, "9999");
 	ck_assert_ptr_null(vm);
@@ -225,6 +228,65 @@ START_TEST(vm_add_virtio_beyond_the_bus_is_no_space)
 	assert_error(vmm_vm_add_virtio(vm, "last", dev, &err), -ENOSPC, "last");
 	ck_assert_ptr_null(vmm_vm_find_virtio(vm, "last"));
 	vmm_virtio_device_destroy(dev);
+}
+END_TEST
+
+/* ---- without PCI ---- */
+
+static void create_mmio(void)
+{
+	const struct vmm_vm_config config = {.memory_size = 16 << 20,
+					     .transport = VMM_TRANSPORT_MMIO};
+
+	ck_assert_msg(create_with(&config) == 0, "%s", err.message);
+}
+
+/* One for each place that the machine has, and no more. */
+START_TEST(vm_add_virtio_by_mmio_takes_all_places)
+{
+	struct vmm_virtio_device *dev;
+	unsigned count = 0;
+	char id[8];
+	char bdf[16];
+	int ret;
+
+	create_mmio();
+	for (;;) {
+		dev = rng();
+		(void)snprintf(id, sizeof(id), "d%u", count);
+		ret = vmm_vm_add_virtio(vm, id, dev, &err);
+		if (ret < 0) {
+			break;
+		}
+		ck_assert_ptr_eq(vmm_vm_find_virtio(vm, id), dev);
+		ck_assert_int_eq(vmm_vm_virtio_bdf(vm, id, bdf, sizeof(bdf)), -EOPNOTSUPP);
+		count++;
+	}
+	ck_assert_uint_eq(count, machine_virtio_places);
+	assert_error(ret, -ENOSPC, "places for virtio-mmio devices are taken");
+	ck_assert_ptr_null(vmm_vm_find_virtio(vm, id));
+	ck_assert_int_eq(vmm_vm_virtio_bdf(vm, id, bdf, sizeof(bdf)), -ENOENT);
+	vmm_virtio_device_destroy(dev);
+}
+END_TEST
+
+/* A device that is refused leaves its place to the next. */
+START_TEST(vm_add_virtio_by_mmio_refused_takes_no_place)
+{
+	struct vmm_virtio_device *dev = rng();
+	char id[16];
+
+	create_mmio();
+	for (unsigned i = 0; i < 100; i++) {
+		dev->queue_count = VMM_VIRTIO_QUEUES_MAX + 1;
+		assert_error(vmm_vm_add_virtio(vm, "bad", dev, &err), -EINVAL, "bad");
+		dev->queue_count = 1;
+	}
+	ck_assert_int_eq(vmm_vm_add_virtio(vm, "good", dev, &err), 0);
+	for (unsigned i = 1; i < machine_virtio_places; i++) {
+		(void)snprintf(id, sizeof(id), "d%u", i);
+		ck_assert_int_eq(vmm_vm_add_virtio(vm, id, rng(), &err), 0);
+	}
 }
 END_TEST
 
@@ -560,6 +622,8 @@ int main(void)
 		vm_set_cmdline_too_long_is_refused,
 		vm_add_virtio_ids_are_checked,
 		vm_add_virtio_beyond_the_bus_is_no_space,
+		vm_add_virtio_by_mmio_takes_all_places,
+		vm_add_virtio_by_mmio_refused_takes_no_place,
 		vm_add_platform_has_one_place_for_each,
 		vm_start_without_kernel_stops,
 		vm_start_with_too_large_initrd_says_so,

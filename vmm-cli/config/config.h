@@ -18,6 +18,7 @@
 
 #include <vmm/dev/tap.h>
 #include <vmm/error.h>
+#include <vmm/vm.h>
 
 #define VM_ID_MAX   31 /* bytes of a device id */
 #define VM_NAME_MAX 64 /* bytes of a VM's name */
@@ -132,7 +133,8 @@ struct vm_config {
 	/* Ours: for how long the processes of disks and cards look for work before they sleep; 0:
 	 * not at all. */
 	uint64_t poll_us;
-	unsigned next_id; /* number of the next automatic id */
+	enum vmm_transport_type transport; /* ours: what the guest finds its devices by */
+	unsigned next_id;                  /* number of the next automatic id */
 	/* VM directories only: the VM that routes this one's network, NULL when there is none. */
 	char *net_provider;
 };
@@ -200,6 +202,7 @@ json_t *vm_config_to_json(const struct vm_config *config);
  *	cmdline              kernel command line, one line; optional
  *	memory               size of RAM: bytes, or a number and K, M or G; 1 GiB
  *	cpus                 number of vCPUs; 1
+ *	transport            how the guest finds its devices: pci or mmio; pci
  *
  * Symbolic links are followed; nothing else in the directory is looked at. The console is a pty;
  * the serial log goes to serial_log, or nowhere when that is NULL. The card towards a provider
@@ -214,6 +217,10 @@ int vm_config_from_directory(struct vm_config *config, const char *path, const c
  * of : / , = and not starting with '.' or '-'. -EINVAL with the reason.
  */
 int vm_name_check(const char *name, struct vmm_error *err);
+
+/* "pci", "mmio"; parse: -EINVAL. */
+int vm_transport_parse(enum vmm_transport_type *out, const char *text);
+const char *vm_transport_name(enum vmm_transport_type transport);
 
 /* "0a:b3:ec:00:12:34" to bytes. -EINVAL: not of that form, all zero, or a group address. */
 int vm_mac_parse(uint8_t mac[6], const char *text);

@@ -201,6 +201,25 @@ static int read_size(int dirfd, const char *path, const char *name, uint64_t min
 	return 0;
 }
 
+static int read_transport(struct vm_config *config, int dirfd, const char *path,
+			  struct vmm_error *err)
+{
+	char text[NUMBER_MAX];
+	int ret = read_text(dirfd, "transport", text, sizeof(text));
+
+	if (ret == -ENOENT) {
+		return 0;
+	}
+	if (ret < 0 && ret != -EINVAL) {
+		return vmm_error_set(err, ret, "'%.200s/transport': %s", path, strerror(-ret));
+	}
+	if (ret < 0 || vm_transport_parse(&config->transport, text) < 0) {
+		return vmm_error_set(err, -EINVAL, "'%.200s/transport': pci or mmio is expected",
+				     path);
+	}
+	return 0;
+}
+
 static int read_disks(struct vm_config *config, int dirfd, const char *path, struct vmm_error *err)
 {
 	struct names names = {NULL, 0};
@@ -323,6 +342,9 @@ static int read_directory(struct vm_config *config, int dirfd, const char *path,
 	if (ret == 0) {
 		ret = read_size(dirfd, path, "cpus", 1, 64, &config->cpus.boot_vcpus, err);
 		config->cpus.max_vcpus = config->cpus.boot_vcpus;
+	}
+	if (ret == 0) {
+		ret = read_transport(config, dirfd, path, err);
 	}
 	if (ret == 0) {
 		ret = read_disks(config, dirfd, path, err);

@@ -91,6 +91,18 @@ static int read_mode(const json_t *value, enum vm_console_mode *out, struct vmm_
 								 : "");
 }
 
+static int read_transport(const struct field *field, const json_t *value,
+			  enum vmm_transport_type *out, struct vmm_error *err)
+{
+	const char *text = json_string_value(value);
+
+	if (!text || vm_transport_parse(out, text) < 0) {
+		return vmm_error_set(err, -EINVAL, "%s: \"pci\" or \"mmio\" is expected",
+				     field->name);
+	}
+	return 0;
+}
+
 static int read_field(const struct field *field, const json_t *value, void *base,
 		      struct vmm_error *err)
 {
@@ -110,6 +122,8 @@ static int read_field(const struct field *field, const json_t *value, void *base
 		return read_number(field, value, (uint64_t *)(void *)at, err);
 	case MODE:
 		return read_mode(value, (enum vm_console_mode *)(void *)at, err);
+	case TRANSPORT:
+		return read_transport(field, value, (enum vmm_transport_type *)(void *)at, err);
 	case REFUSED:
 		break;
 	}
@@ -178,6 +192,9 @@ static json_t *field_value(const struct field *field, const void *base)
 			}
 		}
 		return NULL;
+	case TRANSPORT:
+		return json_string(
+			vm_transport_name(*(const enum vmm_transport_type *)(const void *)at));
 	case REFUSED:
 		break;
 	}

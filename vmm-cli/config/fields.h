@@ -20,6 +20,7 @@ enum field_kind {
 	BOOL,
 	NUMBER, /* whole, from min to max */
 	MODE,   /* of a console */
+	TRANSPORT,
 	REFUSED,
 };
 

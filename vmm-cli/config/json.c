@@ -117,6 +117,7 @@ static const struct field rng_fields[] = {
 /* The objects of VmConfig that have no table of their own. */
 static const struct field config_fields[] = {
 	{"poll_us", NUMBER, offsetof(struct vm_config, poll_us), 0, VM_POLL_US_MAX, NULL},
+	{"transport", TRANSPORT, offsetof(struct vm_config, transport), 0, 0, NULL},
 	{"devices", REFUSED, 0, 0, 0, NULL},
 	{"user_devices", REFUSED, 0, 0, 0, NULL},
 	{"generic_vhost_user", REFUSED, 0, 0, 0, NULL},
@@ -368,6 +369,8 @@ json_t *vm_config_to_json(const struct vm_config *config)
 		json, "rng",
 		json_pack("{s:s}", "src", config->rng_src ? config->rng_src : "/dev/urandom"));
 	bad |= json_object_set_new(json, "poll_us", json_integer((json_int_t)config->poll_us));
+	bad |= json_object_set_new(json, "transport",
+				   json_string(vm_transport_name(config->transport)));
 	bad |= json_object_set_new(json, "console", write_console(&config->console));
 	bad |= json_object_set_new(json, "serial", write_console(&config->serial));
 	if (bad) {

@@ -74,6 +74,7 @@ static int inprocess_boot(struct vm_body *body, struct vmm_error *err)
 		.memory_size = p->config.vm->memory.size,
 		.huge_pages = p->config.vm->memory.huge_pages,
 		.vcpus = (unsigned)p->config.vm->cpus.boot_vcpus,
+		.transport = p->config.vm->transport,
 		.loop = p->config.loop,
 		.log = p->config.log,
 		.on_exit = p->config.on_exit,

@@ -235,6 +235,7 @@ static int ask_config(struct isolated *b, int kvm, struct vmm_error *err)
 	m.u.config.devices = (uint32_t)b->devices.count;
 	m.u.config.log_level = b->config.log ? b->config.log->level : VMM_LOG_ERROR;
 	m.u.config.has_serial = fds[1] >= 0;
+	m.u.config.transport = vm->transport;
 	wire_set_text(m.u.config.cmdline, WIRE_CMDLINE_MAX, cmdline);
 	vm_channel_ask(&b->channel, &m, fds, CHANNEL_CALL_MS);
 	return 0;

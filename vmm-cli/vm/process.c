@@ -220,6 +220,7 @@ static int make_vm(struct vm_process *p, const int *fds, struct vmm_error *err)
 		.memory_size = p->config.memory_size,
 		.huge_pages = p->config.huge_pages,
 		.vcpus = p->config.vcpus,
+		.transport = (enum vmm_transport_type)p->config.transport,
 		.kvm_fd = fds[0],
 		.loop = p->loop,
 		.log = &p->log,

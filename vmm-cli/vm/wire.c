@@ -80,8 +80,8 @@ static bool config_is_good(const struct wire_config *config)
 	return config->vcpus >= 1 && config->vcpus <= VMM_VCPUS_MAX &&
 	       config->devices <= WIRE_DEVICES_MAX && config->log_level >= VMM_LOG_ERROR &&
 	       config->log_level <= VMM_LOG_DEBUG && config->has_serial <= 1 &&
-	       config->huge_pages <= 1 && config->memory_size > 0 &&
-	       is_text(config->cmdline, WIRE_CMDLINE_MAX);
+	       config->huge_pages <= 1 && config->transport <= VMM_TRANSPORT_MMIO &&
+	       config->memory_size > 0 && is_text(config->cmdline, WIRE_CMDLINE_MAX);
 }
 
 static bool device_is_good(const struct wire_device *device)

@@ -14,7 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define WIRE_MAGIC       UINT32_C(0x57564d31) /* and the version */
+#define WIRE_MAGIC       UINT32_C(0x57564d32) /* and the version */
 #define WIRE_FDS_MAX     2u
 #define WIRE_DEVICES_MAX 32u
 #define WIRE_QUEUES_MAX  68u
@@ -61,7 +61,7 @@ struct wire_config {
 	uint32_t log_level; /* enum vmm_log_level */
 	uint32_t has_serial;
 	uint32_t huge_pages;
-	uint32_t reserved;
+	uint32_t transport; /* enum vmm_transport_type */
 	char cmdline[WIRE_CMDLINE_MAX];
 };
 

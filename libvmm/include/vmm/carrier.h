@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Carrying a virtio device: the registers that every transport has, without any transport's layout.
- * virtio-pci, a vhost-user back end and the fake driver of the unit tests all drive a device
- * through these calls, with guest memory and a loop but with no hypervisor.
+ * virtio-pci, virtio-mmio, a vhost-user back end and the fake driver of the unit tests all drive a
+ * device through these calls, with guest memory and a loop but with no hypervisor.
  *
  * Register calls are made from any thread (vCPUs, several at a time); the carrier locks. What
  * reaches the device (activate, reset, set_config, notify) always runs on the loop's thread: such a
@@ -109,6 +109,12 @@ int vmm_carrier_get_queue(struct vmm_carrier *c, unsigned queue, struct vmm_carr
  * a power of two or above the maximum. Addresses are checked at activation.
  */
 int vmm_carrier_set_queue(struct vmm_carrier *c, unsigned queue, const struct vmm_carrier_queue *q);
+/*
+ * Takes back that a queue is enabled, so that its registers can be replaced again: for transports
+ * whose drivers may (QueueReady of virtio-mmio, section 4.2.2). -EBUSY outside the same stage;
+ * -EINVAL when there is no such queue.
+ */
+int vmm_carrier_disable_queue(struct vmm_carrier *c, unsigned queue);
 
 /*
  * Generation of the configuration space (section 2.5): two reads with any number of changes between

@@ -2,8 +2,8 @@
 /*
  * How to write a virtio device. A device is written once: it embeds struct vmm_virtio_device first
  * in its own struct, fills the constant part in its create function, and implements struct
- * vmm_virtio_ops. Who carries it (virtio-pci in this process, a process of its own, a unit test) is
- * none of its business: see <vmm/carrier.h>.
+ * vmm_virtio_ops. Who carries it (a transport in this process, a process of its own, a unit test)
+ *is none of its business: see <vmm/carrier.h>.
  *
  *	            FEATURES_OK ... DRIVER_OK                 status 0
  *	created  ----------------------------->  active  ----------------->  created

@@ -47,6 +47,17 @@ enum vmm_vm_state {
 	VMM_VM_STOPPED,
 };
 
+/* How virtio devices are found and driven; what is above their registers is the same. */
+enum vmm_transport_type {
+	VMM_TRANSPORT_PCI, /* 31 devices, interrupts by MSI-X */
+	/*
+	 * virtio-mmio: no PCI at all, for guests that are to be small. x86_64: 16 devices, found by
+	 * ACPI, or by words on the kernel's command line where that has acpi=off; aarch64: 30,
+	 * found by the device tree. One interrupt line for each device.
+	 */
+	VMM_TRANSPORT_MMIO,
+};
+
 /* Why a VM stopped. */
 enum vmm_exit_reason {
 	VMM_EXIT_NONE,     /* it has not stopped */
@@ -76,8 +87,9 @@ struct vmm_vm_config {
 	int kvm_fd;            /* > 0: an open /dev/kvm, borrowed for the call; else it is opened */
 	struct vmm_loop *loop; /* borrowed; NULL: the VM makes its own (vmm_vm_loop) */
 	const struct vmm_log *log; /* borrowed, may be NULL */
-	bool reset_stops;          /* a guest reset stops the VM instead of rebooting it */
-	int kick_signal;           /* signal that interrupts vCPU threads; default SIGRTMIN */
+	enum vmm_transport_type transport;
+	bool reset_stops; /* a guest reset stops the VM instead of rebooting it */
+	int kick_signal;  /* signal that interrupts vCPU threads; default SIGRTMIN */
 	/*
 	 * Called on the loop's thread when the VM has stopped by itself (not for vmm_vm_stop). May
 	 * call vmm_vm_* but not vmm_vm_destroy.
@@ -135,13 +147,15 @@ enum vmm_vm_state vmm_vm_state(const struct vmm_vm *vm);
 int vmm_vm_set_kernel(struct vmm_vm *vm, int fd, struct vmm_error *err);
 /* An initial RAM disk, as is. Takes fd on success. */
 int vmm_vm_set_initrd(struct vmm_vm *vm, int fd, struct vmm_error *err);
-/* The kernel's command line, copied. -E2BIG above what the boot protocol allows. */
+/* The kernel's command line, copied. -E2BIG above what the boot protocol allows (vmm_vm_start may
+ * find so, too, where words for virtio-mmio devices come on top). */
 int vmm_vm_set_cmdline(struct vmm_vm *vm, const char *cmdline, struct vmm_error *err);
 
 /*
- * Puts a virtio device on the PCI bus, in order of the calls from slot 1 on. Takes dev on success.
- * id (copied, 1 to 31 bytes) names it in logs and in vmm_vm_find_virtio. -EEXIST (id), -ENOSPC (no
- * free slot), -EINVAL, -ENOMEM.
+ * Puts a virtio device on the PCI bus, in order of the calls from slot 1 on, or with
+ * VMM_TRANSPORT_MMIO at the next place for one. Takes dev on success. id (copied, 1 to 31 bytes)
+ * names it in logs and in vmm_vm_find_virtio. -EEXIST (id), -ENOSPC (no free slot or place),
+ * -EINVAL, -ENOMEM.
  */
 int vmm_vm_add_virtio(struct vmm_vm *vm, const char *id, struct vmm_virtio_device *dev,
 		      struct vmm_error *err);
@@ -219,8 +233,8 @@ void vmm_vm_request_stop(struct vmm_vm *vm);
 
 /* The device added under id, or NULL. Borrowed. */
 struct vmm_virtio_device *vmm_vm_find_virtio(struct vmm_vm *vm, const char *id);
-/* PCI address "0000:00:SS.0" of the device added under id: 0 or -ENOENT. buf has at least 13 bytes.
- */
+/* PCI address "0000:00:SS.0" of the device added under id: 0, -ENOENT, or -EOPNOTSUPP in a VM
+ * without PCI. buf has at least 13 bytes. */
 int vmm_vm_virtio_bdf(struct vmm_vm *vm, const char *id, char *buf, size_t len);
 
 #ifdef __cplusplus

@@ -80,6 +80,8 @@ struct arm_fdt {
 	uint64_t initrd; /* 0: none */
 	uint64_t initrd_size;
 	bool uart;
+	bool no_pci;     /* nor a service for its interrupts */
+	unsigned virtio; /* virtio-mmio devices, at the first places */
 	uint64_t kaslr_seed;
 	uint8_t rng_seed[ARM_RNG_SEED];
 };
@@ -91,8 +93,9 @@ int vmm_arm_fdt(const struct arm_fdt *fdt, void *buf, size_t cap);
 
 struct arm_gic;
 
-/* The GICv3 with its translation service, for the vCPUs that kvm has. errno of KVM. */
-int vmm_arm_gic_create(struct arm_gic **out, struct vmm_kvm *kvm, const uint64_t *mpidr,
+/* The GICv3, with its translation service if its is set, for the vCPUs that kvm has. errno of KVM.
+ */
+int vmm_arm_gic_create(struct arm_gic **out, struct vmm_kvm *kvm, const uint64_t *mpidr, bool its,
 		       struct vmm_error *err);
 void vmm_arm_gic_destroy(struct arm_gic *gic);
 /* As after power-on. No vCPU runs. */

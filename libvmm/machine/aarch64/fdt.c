@@ -199,13 +199,15 @@ static void interrupt_controller(struct tree *t, const struct arm_fdt *fdt)
 	CELLS(t, "reg", HIGH(GICD_GPA), LOW(GICD_GPA), HIGH(GICD_SIZE), LOW(GICD_SIZE),
 	      HIGH(GICR_GPA), LOW(GICR_GPA), HIGH(redistributors), LOW(redistributors));
 	CELLS(t, "phandle", PHANDLE_GIC);
-	begin_at(t, "msi-controller", ITS_GPA);
-	string(t, "compatible", "arm,gic-v3-its");
-	empty(t, "msi-controller");
-	CELLS(t, "#msi-cells", 1);
-	reg(t, ITS_GPA, ITS_SIZE);
-	CELLS(t, "phandle", PHANDLE_ITS);
-	end(t);
+	if (!fdt->no_pci) {
+		begin_at(t, "msi-controller", ITS_GPA);
+		string(t, "compatible", "arm,gic-v3-its");
+		empty(t, "msi-controller");
+		CELLS(t, "#msi-cells", 1);
+		reg(t, ITS_GPA, ITS_SIZE);
+		CELLS(t, "phandle", PHANDLE_ITS);
+		end(t);
+	}
 	end(t);
 }
 
@@ -275,6 +277,18 @@ static void pci(struct tree *t, const struct arm_fdt *fdt)
 	end(t);
 }
 
+static void virtio(struct tree *t, unsigned index)
+{
+	uint64_t gpa = VIRTIO_GPA + index * VIRTIO_STRIDE;
+
+	begin_at(t, "virtio_mmio", gpa);
+	string(t, "compatible", "virtio,mmio");
+	reg(t, gpa, VIRTIO_SIZE);
+	interrupt(t, VIRTIO_GSI + index);
+	empty(t, "dma-coherent");
+	end(t);
+}
+
 int vmm_arm_fdt(const struct arm_fdt *fdt, void *buf, size_t cap)
 {
 	struct tree t = {.buf = buf};
@@ -303,7 +317,12 @@ int vmm_arm_fdt(const struct arm_fdt *fdt, void *buf, size_t cap)
 		uart(&t);
 	}
 	power_button(&t);
-	pci(&t, fdt);
+	if (!fdt->no_pci) {
+		pci(&t, fdt);
+	}
+	for (unsigned i = 0; i < fdt->virtio; i++) {
+		virtio(&t, i);
+	}
 	end(&t);
 	note(&t, fdt_finish(buf));
 	return t.error == 0 ? (int)fdt_totalsize(buf) : -ENOSPC;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The interrupt controller: KVM's GICv3 with an interrupt translation service for MSIs. KVM has no
+ * The interrupt controller: KVM's GICv3, with an interrupt translation service for MSIs. KVM has no
  * operation that resets it (but for the service), so its registers are written as they are after
  * power-on (Arm IHI 0069, section 12; the meaning that a write from here has is that of
  * Documentation/virt/kvm/devices/arm-vgic-v3.rst of Linux).
@@ -62,7 +62,7 @@ struct cpu {
 
 struct arm_gic {
 	int gic_fd;
-	int its_fd;
+	int its_fd; /* -1: there is none */
 	unsigned count;
 	struct cpu cpus[];
 };
@@ -122,12 +122,18 @@ static int set_up_gic(struct arm_gic *gic)
 	return ret;
 }
 
-static int set_up_its(struct arm_gic *gic)
+static int set_up_its(struct arm_gic *gic, struct vmm_kvm *kvm)
 {
-	int ret = set_address(gic->its_fd, KVM_VGIC_ITS_ADDR_TYPE, ITS_GPA);
+	int ret = create_device(kvm, KVM_DEV_TYPE_ARM_VGIC_ITS, &gic->its_fd);
 
 	if (ret == 0) {
+		ret = set_address(gic->its_fd, KVM_VGIC_ITS_ADDR_TYPE, ITS_GPA);
+	}
+	if (ret == 0) {
 		ret = set(gic->its_fd, KVM_DEV_ARM_VGIC_GRP_CTRL, KVM_DEV_ARM_VGIC_CTRL_INIT, NULL);
+	}
+	if (ret == 0) {
+		vmm_kvm_set_msi_window(kvm, ITS_MSI_GPA, ITS_MSI_SIZE);
 	}
 	return ret;
 }
@@ -153,14 +159,13 @@ static int set_lines(struct vmm_kvm *kvm)
 {
 	int ret = 0;
 
-	vmm_kvm_set_msi_window(kvm, ITS_MSI_GPA, ITS_MSI_SIZE);
 	for (unsigned gsi = 0; ret == 0 && gsi < VMM_KVM_GSI_LINES; gsi++) {
 		ret = vmm_kvm_route_pin(kvm, gsi, 0, gsi);
 	}
 	return ret < 0 ? ret : vmm_kvm_route_commit(kvm);
 }
 
-int vmm_arm_gic_create(struct arm_gic **out, struct vmm_kvm *kvm, const uint64_t *mpidr,
+int vmm_arm_gic_create(struct arm_gic **out, struct vmm_kvm *kvm, const uint64_t *mpidr, bool its,
 		       struct vmm_error *err)
 {
 	unsigned count = vmm_kvm_vcpu_count(kvm);
@@ -181,15 +186,14 @@ int vmm_arm_gic_create(struct arm_gic **out, struct vmm_kvm *kvm, const uint64_t
 		(void)vmm_error_wrap(err, ret, "KVM: GICv3, which this host may not have");
 		goto error;
 	}
-	ret = create_device(kvm, KVM_DEV_TYPE_ARM_VGIC_ITS, &gic->its_fd);
-	if (ret == 0) {
-		ret = set_up_its(gic);
-	}
-	if (ret == 0) {
-		ret = set_lines(kvm);
-	}
+	ret = its ? set_up_its(gic, kvm) : 0;
 	if (ret < 0) {
 		(void)vmm_error_wrap(err, ret, "KVM: interrupt translation service");
+		goto error;
+	}
+	ret = set_lines(kvm);
+	if (ret < 0) {
+		(void)vmm_error_wrap(err, ret, "KVM: interrupt routing");
 		goto error;
 	}
 	for (unsigned i = 0; i < count; i++) {
@@ -295,8 +299,11 @@ static int reset_cpu(const struct arm_gic *gic, const struct cpu *cpu)
 
 int vmm_arm_gic_reset(struct arm_gic *gic, struct vmm_error *err)
 {
-	int ret = set(gic->its_fd, KVM_DEV_ARM_VGIC_GRP_CTRL, KVM_DEV_ARM_ITS_CTRL_RESET, NULL);
+	int ret = 0;
 
+	if (gic->its_fd >= 0) {
+		ret = set(gic->its_fd, KVM_DEV_ARM_VGIC_GRP_CTRL, KVM_DEV_ARM_ITS_CTRL_RESET, NULL);
+	}
 	if (ret == 0) {
 		ret = reset_distributor(gic);
 	}

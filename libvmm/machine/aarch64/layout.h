@@ -27,6 +27,12 @@
 #define RTC_GPA   (UART_GPA + KIB(64))
 #define RTC_SIZE  KIB(4)
 
+/* virtio-mmio, where there is no PCI: the first of its places, which are 64 KiB apart. */
+#define VIRTIO_GPA    MIB(160)
+#define VIRTIO_STRIDE KIB(64)
+#define VIRTIO_SIZE   KIB(4)
+#define VIRTIO_PLACES 30u
+
 #define MMIO32_GPA  MIB(256)
 #define MMIO32_SIZE MIB(752)
 #define ECAM_GPA    (MMIO32_GPA + MMIO32_SIZE)
@@ -38,6 +44,7 @@
 /* Shared peripheral interrupts: gsi N is pin N of the distributor, interrupt 32 + N. */
 #define UART_GSI   0u
 #define BUTTON_GSI 1u
+#define VIRTIO_GSI 2u  /* and the next VIRTIO_PLACES - 1 */
 #define GIC_SPIS   32u /* one register of them; all lines of the machine fit */
 
 /* An initrd must lie within 32 GiB of the kernel, in whole GiB that cover both. */

@@ -28,6 +28,7 @@ struct vmm_machine {
 	struct vmm_machine_parts parts;
 	uint8_t *fdt; /* FDT_SIZE bytes in which the tree is built */
 	bool uart;
+	unsigned virtio; /* virtio-mmio devices */
 };
 
 int vmm_machine_host_check(int kvm_fd, struct vmm_error *err)
@@ -127,6 +128,11 @@ void vmm_machine_pci(const struct vmm_machine *m, struct vmm_pci_host_config *co
 	config->mmio64 = m->layout.mmio64;
 }
 
+static bool has_no_pci(const struct vmm_machine *m)
+{
+	return m->config.transport == VMM_TRANSPORT_MMIO;
+}
+
 int vmm_machine_setup(struct vmm_machine *m, const struct vmm_machine_parts *parts,
 		      struct vmm_error *err)
 {
@@ -143,7 +149,8 @@ int vmm_machine_setup(struct vmm_machine *m, const struct vmm_machine_parts *par
 		ret = vmm_arm_cpus_setup(m->cpus, parts->kvm, err);
 	}
 	if (ret == 0) {
-		ret = vmm_arm_gic_create(&m->gic, parts->kvm, vmm_arm_cpus_mpidr(m->cpus), err);
+		ret = vmm_arm_gic_create(&m->gic, parts->kvm, vmm_arm_cpus_mpidr(m->cpus),
+					 !has_no_pci(m), err);
 	}
 	if (ret == 0) {
 		ret = vmm_arm_rtc_create(&m->rtc, parts->mmio, err);
@@ -186,6 +193,30 @@ void vmm_machine_unplace(struct vmm_machine *m, enum vmm_platform_type type)
 	if (type == VMM_PLATFORM_PL011) {
 		m->uart = false;
 	}
+}
+
+int vmm_machine_place_virtio(struct vmm_machine *m, struct vmm_machine_place *place,
+			     struct vmm_error *err)
+{
+	if (m->virtio == VIRTIO_PLACES) {
+		return vmm_error_set(err, -ENOSPC,
+				     "all %u places for virtio-mmio devices are taken",
+				     VIRTIO_PLACES);
+	}
+	*place = (struct vmm_machine_place){
+		.name = "virtio-mmio",
+		.bus = m->parts.mmio,
+		.base = VIRTIO_GPA + m->virtio * VIRTIO_STRIDE,
+		.size = VIRTIO_SIZE,
+		.gsi = VIRTIO_GSI + m->virtio,
+	};
+	m->virtio++;
+	return 0;
+}
+
+void vmm_machine_unplace_virtio(struct vmm_machine *m)
+{
+	m->virtio--;
 }
 
 /* ---- boot ---- */
@@ -286,6 +317,8 @@ int vmm_machine_boot(struct vmm_machine *m, const struct vmm_machine_image *imag
 		.layout = &m->layout,
 		.cmdline = image->cmdline,
 		.uart = m->uart,
+		.no_pci = has_no_pci(m),
+		.virtio = m->virtio,
 	};
 	struct arm_plan plan = {0};
 	int ret = load_kernel(m, image->kernel_fd, &plan, err);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * ACPI tables of a hardware-reduced system (ACPI 6.4): RSDP, XSDT, FADT, MADT, MCFG and a DSDT with
- * the PCI host bridge, the power button behind a Generic Event Device, and S5.
+ * the PCI host bridge, the power button behind a Generic Event Device, and S5. Without PCI there is
+ * no MCFG, and the DSDT has the virtio-mmio devices in place of the host bridge.
  */
 #include "machine/x86_64/x86.h"
 
@@ -13,7 +14,7 @@
 
 #define RSDP_SIZE 36u
 #define FADT_SIZE 276u
-#define TABLES    3u /* that the XSDT lists: FADT, MADT, MCFG */
+#define TABLES    3u /* that the XSDT lists at most: FADT, MADT, MCFG */
 
 /* FADT flags (table 5.10) and boot architecture flags (table 5.11). */
 #define FADT_WBINVD           (1u << 0)
@@ -75,16 +76,6 @@ static size_t start(struct aml *a, const char *signature, uint8_t revision)
 	return at;
 }
 
-static uint8_t checksum(const uint8_t *bytes, size_t len)
-{
-	uint8_t sum = 0;
-
-	for (size_t i = 0; i < len; i++) {
-		sum = (uint8_t)(sum + bytes[i]);
-	}
-	return (uint8_t)(0u - sum);
-}
-
 static void finish(struct aml *a, size_t at)
 {
 	size_t len = a->len - at;
@@ -95,7 +86,7 @@ static void finish(struct aml *a, size_t at)
 	for (unsigned i = 0; i < 4; i++) {
 		a->buf[at + 4 + i] = (uint8_t)(len >> (8 * i));
 	}
-	a->buf[at + 9] = checksum(a->buf + at, len);
+	a->buf[at + 9] = vmm_aml_checksum(a->buf + at, len);
 }
 
 /* ---- DSDT ---- */
@@ -128,7 +119,7 @@ static void host_bridge(struct aml *a, const struct x86_acpi *acpi)
 }
 
 /* What belongs to the board: systems use ECAM only where a device claims it. */
-static void board(struct aml *a)
+static void board(struct aml *a, bool no_pci)
 {
 	struct aml_resources r;
 	size_t device = vmm_aml_device(a, "MBRD");
@@ -139,8 +130,30 @@ static void board(struct aml *a)
 	vmm_aml_integer(a, 0);
 	vmm_aml_name(a, "_CRS");
 	r = vmm_aml_resources(a);
-	vmm_aml_res_memory32(a, (uint32_t)ECAM_GPA, (uint32_t)VMM_PCI_ECAM_SIZE);
+	if (!no_pci) {
+		vmm_aml_res_memory32(a, (uint32_t)ECAM_GPA, (uint32_t)VMM_PCI_ECAM_SIZE);
+	}
 	vmm_aml_res_io(a, PM_PORT, PM_SIZE);
+	vmm_aml_resources_end(a, &r);
+	vmm_aml_end(a, device);
+}
+
+/* Devices VR00, VR01, ... of the id that Linux and QEMU have agreed upon. */
+static void virtio(struct aml *a, unsigned index)
+{
+	static const char digits[] = "0123456789ABCDEF";
+	const char name[] = {'V', 'R', digits[index / 16], digits[index % 16], '\0'};
+	struct aml_resources r;
+	size_t device = vmm_aml_device(a, name);
+
+	vmm_aml_name(a, "_HID");
+	vmm_aml_string(a, "LNRO0005");
+	vmm_aml_name(a, "_UID");
+	vmm_aml_integer(a, index);
+	vmm_aml_name(a, "_CRS");
+	r = vmm_aml_resources(a);
+	vmm_aml_res_memory32(a, (uint32_t)vmm_x86_virtio_gpa(index), (uint32_t)VIRTIO_SIZE);
+	vmm_aml_res_interrupt(a, vmm_x86_virtio_gsi(index));
 	vmm_aml_resources_end(a, &r);
 	vmm_aml_end(a, device);
 }
@@ -246,8 +259,13 @@ static uint64_t dsdt(struct aml *a, const struct x86_acpi *acpi, uint64_t gpa)
 	size_t table = start(a, "DSDT", 2); /* 2: integers have 64 bits */
 	size_t scope = vmm_aml_scope(a, "\\_SB_");
 
-	host_bridge(a, acpi);
-	board(a);
+	if (!acpi->no_pci) {
+		host_bridge(a, acpi);
+	}
+	board(a, acpi->no_pci);
+	for (unsigned i = 0; i < acpi->virtio; i++) {
+		virtio(a, i);
+	}
 	if (acpi->com1) {
 		com1(a);
 	}
@@ -347,11 +365,11 @@ static uint64_t mcfg(struct aml *a, uint64_t gpa)
 	return gpa + table;
 }
 
-static uint64_t xsdt(struct aml *a, uint64_t gpa, const uint64_t *tables)
+static uint64_t xsdt(struct aml *a, uint64_t gpa, const uint64_t *tables, size_t count)
 {
 	size_t table = start(a, "XSDT", 1);
 
-	for (size_t i = 0; i < TABLES; i++) {
+	for (size_t i = 0; i < count; i++) {
 		vmm_aml_number(a, tables[i], 8);
 	}
 	finish(a, table);
@@ -370,24 +388,27 @@ static void rsdp(uint8_t *buf, uint64_t xsdt_gpa)
 	vmm_aml_number(&a, RSDP_SIZE, 4);
 	vmm_aml_number(&a, xsdt_gpa, 8);
 	vmm_aml_number(&a, 0, 4);
-	buf[8] = checksum(buf, 20); /* of the part that ACPI 1.0 knew */
-	buf[32] = checksum(buf, RSDP_SIZE);
+	buf[8] = vmm_aml_checksum(buf, 20); /* of the part that ACPI 1.0 knew */
+	buf[32] = vmm_aml_checksum(buf, RSDP_SIZE);
 }
 
 int vmm_x86_acpi(const struct x86_acpi *acpi, uint64_t gpa, uint8_t *buf, size_t cap)
 {
 	struct aml a = {.buf = buf, .cap = cap};
 	uint64_t tables[TABLES];
+	size_t count = 0;
 	uint64_t at;
 
 	for (unsigned i = 0; i < RSDP_SIZE; i++) {
 		vmm_aml_byte(&a, 0);
 	}
 	at = dsdt(&a, acpi, gpa);
-	tables[0] = fadt(&a, gpa, at);
-	tables[1] = madt(&a, acpi, gpa);
-	tables[2] = mcfg(&a, gpa);
-	at = xsdt(&a, gpa, tables);
+	tables[count++] = fadt(&a, gpa, at);
+	tables[count++] = madt(&a, acpi, gpa);
+	if (!acpi->no_pci) {
+		tables[count++] = mcfg(&a, gpa);
+	}
+	at = xsdt(&a, gpa, tables, count);
 	if (a.full) {
 		return -ENOSPC;
 	}

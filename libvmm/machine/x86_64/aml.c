@@ -63,6 +63,16 @@ void vmm_aml_number(struct aml *a, uint64_t value, unsigned len)
 	}
 }
 
+uint8_t vmm_aml_checksum(const uint8_t *bytes, size_t len)
+{
+	uint8_t sum = 0;
+
+	for (size_t i = 0; i < len; i++) {
+		sum = (uint8_t)(sum + bytes[i]);
+	}
+	return (uint8_t)(0u - sum);
+}
+
 void vmm_aml_name_seg(struct aml *a, const char *name)
 {
 	vmm_aml_bytes(a, name, 4);

@@ -22,6 +22,9 @@ void vmm_aml_bytes(struct aml *a, const void *bytes, size_t len);
 /* The low len bytes of value, little-endian. */
 void vmm_aml_number(struct aml *a, uint64_t value, unsigned len);
 
+/* What makes the sum of len bytes 0, as every firmware table wants it, theirs being 0 so far. */
+uint8_t vmm_aml_checksum(const uint8_t *bytes, size_t len);
+
 /* Four characters. */
 void vmm_aml_name_seg(struct aml *a, const char *name);
 

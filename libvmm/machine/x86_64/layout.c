@@ -46,10 +46,10 @@ size_t vmm_x86_memory_map(const struct x86_layout *layout, struct x86_map_entry 
 
 	n = add(map, n, 0, LOW_RAM_END, X86_MAP_RAM);
 	n = add(map, n, LOW_RAM_END, LOW_HOLE_GPA - LOW_RAM_END, X86_MAP_RESERVED);
-	n = add(map, n, ACPI_GPA, ACPI_SIZE + BIOS_SIZE, X86_MAP_RESERVED);
+	n = add(map, n, ACPI_GPA, HIGH_RAM_GPA - ACPI_GPA, X86_MAP_RESERVED);
 	n = add(map, n, HIGH_RAM_GPA, layout->low_ram - HIGH_RAM_GPA, X86_MAP_RAM);
 	/* Linux uses ECAM only where it is reserved. */
-	n = add(map, n, ECAM_GPA, VMM_PCI_ECAM_SIZE, X86_MAP_RESERVED);
+	n = add(map, n, ECAM_GPA, layout->no_pci ? 0 : VMM_PCI_ECAM_SIZE, X86_MAP_RESERVED);
 	n = add(map, n, HOLE_END, layout->high_ram, X86_MAP_RAM);
 	return n;
 }

@@ -11,7 +11,7 @@
 
 /*
  * The first MiB: boot data for the kernel's first moments in what the memory map calls usable, and
- * the ACPI tables in what it calls reserved.
+ * the tables of ACPI and of the MultiProcessor Specification in what it calls reserved.
  */
 #define GDT_GPA        UINT64_C(0x500)
 #define START_INFO_GPA UINT64_C(0x6000) /* PVH: start info, module list, memory map */
@@ -21,7 +21,9 @@
 #define LOW_RAM_END    UINT64_C(0x9fc00)
 #define LOW_HOLE_GPA   UINT64_C(0xa0000)
 #define ACPI_GPA       UINT64_C(0xe0000)
-#define ACPI_SIZE      UINT64_C(0x1fff0)
+#define ACPI_SIZE      UINT64_C(0x10000)
+#define MPTABLE_GPA    UINT64_C(0xf0000) /* from here on systems look for it */
+#define MPTABLE_SIZE   UINT64_C(0x1000)
 #define BIOS_GPA       UINT64_C(0xffff0) /* where a PC's BIOS starts: see boot.c */
 #define BIOS_SIZE      UINT64_C(0x10)
 #define HIGH_RAM_GPA   MIB(1) /* kernels load from here on */
@@ -39,6 +41,13 @@
 #define IOAPIC_SIZE UINT64_C(0x1000)
 #define LAPIC_GPA   UINT64_C(0xfee00000)
 #define MSI_SIZE    MIB(1) /* from LAPIC_GPA on */
+/*
+ * virtio-mmio, where there is no PCI: a page for each device, of which the first is the lowest,
+ * and a line of the IOAPIC (vmm_x86_virtio_gsi).
+ */
+#define VIRTIO_GPA    UINT64_C(0xfeb00000)
+#define VIRTIO_SIZE   KIB(4)
+#define VIRTIO_PLACES 16u
 /* Four pages that KVM needs on Intel hosts to run real mode. */
 #define IDENTITY_MAP_GPA UINT64_C(0xfffbc000)
 #define TSS_GPA          UINT64_C(0xfffbd000)

@@ -20,6 +20,9 @@ struct vmm_machine {
 	struct vmm_machine_parts parts;
 	uint8_t *acpi; /* ACPI_SIZE bytes in which tables are built */
 	bool com1;
+	unsigned virtio; /* virtio-mmio devices */
+	/* The command line of the boot, as far as it is not the image's own. */
+	char cmdline[CMDLINE_MAX + VIRTIO_PLACES * X86_VIRTIO_WORD_MAX + 1];
 };
 
 int vmm_machine_host_check(int kvm_fd, struct vmm_error *err)
@@ -57,6 +60,7 @@ int vmm_machine_create(struct vmm_machine **out, const struct vmm_machine_config
 	if (ret == 0) {
 		ret = vmm_x86_layout(&m->layout, config->memory_size,
 				     vmm_x86_cpus_phys_bits(m->cpus), err);
+		m->layout.no_pci = config->transport == VMM_TRANSPORT_MMIO;
 	}
 	if (ret < 0) {
 		vmm_machine_destroy(m);
@@ -195,6 +199,30 @@ void vmm_machine_unplace(struct vmm_machine *m, enum vmm_platform_type type)
 	}
 }
 
+int vmm_machine_place_virtio(struct vmm_machine *m, struct vmm_machine_place *place,
+			     struct vmm_error *err)
+{
+	if (m->virtio == VIRTIO_PLACES) {
+		return vmm_error_set(err, -ENOSPC,
+				     "all %u places for virtio-mmio devices are taken",
+				     VIRTIO_PLACES);
+	}
+	*place = (struct vmm_machine_place){
+		.name = "virtio-mmio",
+		.bus = m->parts.mmio,
+		.base = vmm_x86_virtio_gpa(m->virtio),
+		.size = VIRTIO_SIZE,
+		.gsi = vmm_x86_virtio_gsi(m->virtio),
+	};
+	m->virtio++;
+	return 0;
+}
+
+void vmm_machine_unplace_virtio(struct vmm_machine *m)
+{
+	m->virtio--;
+}
+
 /* ---- boot ---- */
 
 int vmm_machine_check_kernel(int fd, struct vmm_error *err)
@@ -241,7 +269,9 @@ static int write_acpi(struct vmm_machine *m, struct vmm_error *err)
 {
 	const struct x86_acpi acpi = {
 		.vcpus = m->config.vcpus,
+		.no_pci = m->layout.no_pci,
 		.mmio64 = m->layout.mmio64,
+		.virtio = m->virtio,
 		.com1 = m->com1,
 	};
 	int ret;
@@ -254,15 +284,38 @@ static int write_acpi(struct vmm_machine *m, struct vmm_error *err)
 	return ret < 0 ? vmm_error_wrap(err, ret, "ACPI tables") : 0;
 }
 
+/*
+ * For a kernel that is told not to use ACPI, and has no PCI to look for devices. cmdline was
+ * checked when it was set, so there is room for it.
+ */
+static int tell_without_acpi(struct vmm_machine *m, const char *cmdline, struct vmm_error *err)
+{
+	int ret;
+
+	vmm_x86_virtio_cmdline(cmdline, m->virtio, m->cmdline, sizeof(m->cmdline));
+	ret = vmm_x86_mptable(m->config.vcpus, MPTABLE_GPA, m->acpi, MPTABLE_SIZE);
+	if (ret > 0) {
+		ret = vmm_mem_write(m->parts.mem, MPTABLE_GPA, m->acpi, (size_t)ret);
+	}
+	return ret < 0 ? vmm_error_wrap(err, ret, "MP tables") : 0;
+}
+
 static int write_params(struct vmm_machine *m, const struct x86_plan *plan, const char *cmdline,
 			struct x86_boot_params *params, struct vmm_error *err)
 {
-	size_t len = strlen(cmdline);
-	int ret;
+	bool without_acpi = m->layout.no_pci && vmm_x86_acpi_is_off(cmdline);
+	int ret = without_acpi ? tell_without_acpi(m, cmdline, err) : 0;
+	size_t len;
 
+	if (ret < 0) {
+		return ret;
+	}
+	cmdline = without_acpi ? m->cmdline : cmdline;
+	len = strlen(cmdline);
 	if (len > plan->cmdline_max) {
 		return vmm_error_set(err, -E2BIG,
-				     "the command line has %zu bytes, this kernel takes %u", len,
+				     "the command line has %zu bytes%s, this kernel takes %u", len,
+				     without_acpi ? " with the words for virtio devices" : "",
 				     plan->cmdline_max);
 	}
 	ret = vmm_mem_write(m->parts.mem, CMDLINE_GPA, cmdline, len + 1);

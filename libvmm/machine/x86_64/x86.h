@@ -19,6 +19,7 @@ struct x86_layout {
 	uint64_t low_ram;  /* bytes from 0 */
 	uint64_t high_ram; /* bytes from 4 GiB */
 	struct vmm_pci_window mmio64;
+	bool no_pci; /* its windows and ECAM are not there */
 };
 
 /* -EINVAL when the memory does not fit below phys_bits bits of address. */
@@ -98,7 +99,9 @@ int vmm_x86_linux_params(struct vmm_mem *mem, const struct x86_plan *plan,
 
 struct x86_acpi {
 	unsigned vcpus;
+	bool no_pci;
 	struct vmm_pci_window mmio64;
+	unsigned virtio; /* virtio-mmio devices, at the first places */
 	bool com1;
 };
 
@@ -107,6 +110,21 @@ struct x86_acpi {
  * Bytes used, or -ENOSPC.
  */
 int vmm_x86_acpi(const struct x86_acpi *acpi, uint64_t gpa, uint8_t *buf, size_t cap);
+
+/* ---- virtio-mmio (virtio.c), and systems without ACPI (mptable.c) ---- */
+
+/* Of place index, below VIRTIO_PLACES. */
+uint64_t vmm_x86_virtio_gpa(unsigned index);
+unsigned vmm_x86_virtio_gsi(unsigned index);
+/* Does the kernel's part of cmdline have acpi=off? */
+bool vmm_x86_acpi_is_off(const char *cmdline);
+/* Writes cmdline to out with words for count devices; out has room for X86_VIRTIO_WORD_MAX bytes
+ * for each of them besides cmdline and its NUL. */
+#define X86_VIRTIO_WORD_MAX 48u
+void vmm_x86_virtio_cmdline(const char *cmdline, unsigned count, char *out, size_t cap);
+
+/* Writes the tables into buf, which will stand at gpa (16-byte aligned). Bytes used, or -ENOSPC. */
+int vmm_x86_mptable(unsigned vcpus, uint64_t gpa, uint8_t *buf, size_t cap);
 
 /* ---- CPUs ---- */
 

@@ -18,6 +18,7 @@
 #define IRQS         64u
 
 const char machine_no_kernel[] = "kernel: it is";
+const unsigned machine_virtio_places = 30;
 const uint64_t machine_msi_base = 0x08030000;
 const uint64_t machine_msi_size = 0x10000;
 const unsigned machine_irqchip = 0;

@@ -16,6 +16,7 @@
 #define PIN_VECTOR     0x50u
 
 const char machine_no_kernel[] = "kernel: neither";
+const unsigned machine_virtio_places = 16;
 const uint64_t machine_msi_base = 0xfee00000;
 const uint64_t machine_msi_size = 0x100000;
 const unsigned machine_irqchip = KVM_IRQCHIP_IOAPIC;
