@@ -145,48 +145,4 @@ static inline uint64_t pci_ecam(const struct acpi *acpi, unsigned slot, unsigned
 	return acpi->ecam + ((uint64_t)slot << 15) + offset;
 }
 
-/* ---- virtio.c ---- */
-
-/* Where the registers of a virtio device are. */
-struct virtio_blocks {
-	uint64_t common;
-	uint64_t notify;
-	uint32_t notify_multiplier;
-	uint64_t msix_control; /* in configuration space */
-	uint64_t msix_table;
-};
-
-#define VIRTIO_DESC_NEXT  1u
-#define VIRTIO_DESC_WRITE 2u
-
-struct virtio_desc {
-	uint64_t addr;
-	uint32_t len;
-	uint16_t flags;
-	uint16_t next;
-};
-
-/* The three parts of a queue: size descriptors, 3 + size words, 2 + 2 * size words. */
-struct virtio_ring {
-	uint16_t size;
-	const volatile void *desc;
-	const volatile void *avail;
-	const volatile void *used;
-};
-
-/* False when a block is missing. */
-bool virtio_find(const struct acpi *acpi, unsigned slot, struct virtio_blocks *b);
-/* Resets the device and starts it with one queue, whose MSI-X vector sends VECTOR, and no feature
- * but VERSION_1. */
-bool virtio_start(const struct virtio_blocks *b, const struct virtio_ring *ring);
-/* Where the queue is kicked, by a write of 16 bits. */
-uint64_t virtio_notify_address(const struct virtio_blocks *b);
-
-/*
- * Drives the virtio device (its PCI device id) in a slot: one buffer of len bytes through queue 0.
- * With interrupt set it sleeps for the MSI-X interrupt, otherwise it polls. Bytes the device says
- * it has written, or -1.
- */
-int virtio_fill(const struct acpi *acpi, unsigned slot, void *buf, uint32_t len, bool interrupt);
-
 #endif
