@@ -129,8 +129,8 @@ struct vm_config {
 	struct vm_console console; /* virtio-console: hvc0 */
 	struct vm_console serial;  /* ttyS0, output only */
 	char *rng_src;
-	/* Ours: for how long the processes of disks and cards look for work before they sleep; 0:
-	 * not at all. */
+	/* Ours: for how long the processes of disks, cards and consoles look for work before they
+	 * sleep; 0: not at all. */
 	uint64_t poll_us;
 	unsigned next_id; /* number of the next automatic id */
 	/* VM directories only: the VM that routes this one's network, NULL when there is none. */
