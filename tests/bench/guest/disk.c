@@ -47,7 +47,9 @@ bool disk_start(struct disk *d, struct virtio *v, uint64_t features, uint8_t *da
 	if (!virtio_begin(v, features) || !queue_start(&d->q, v, 0, RING_SIZE)) {
 		return false;
 	}
-	d->sectors = v->config ? get64(v->config) : 0;
+	if (v->config) {
+		d->sectors = (uint64_t)get32(v->config + 4) << 32 | get32(v->config);
+	}
 	return virtio_ready(v);
 }
 
