@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2154,SC2034 # variables of table and of one another
 #
 # Requests to a disk in the page cache: 4 KiB at random, 128 KiB in sequence, 4 KiB written.
 # Part of ../table.

@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2154,SC2034 # variables of table and of one another
 #
 # Bytes out of a guest: by virtio-console, and by the serial port.
 # Part of ../table.

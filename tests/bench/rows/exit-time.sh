@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2154,SC2034 # variables of table and of one another
 #
 # What it takes to leave a guest and come back, for something that nobody answers; for information.
 # Part of ../table.

@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2154,SC2034 # variables of table and of one another
 #
 # The machines of the rows about input and output: the same guest (../guest/io.h) in each, with the one device that is measured.
 # Part of ../table.

@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2154,SC2034 # variables of table and of one another
 #
 # Frames through a tap: sent as fast as it goes, and sent back one by one.
 # Part of ../table.
