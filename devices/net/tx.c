@@ -10,30 +10,23 @@
 #include <errno.h>
 #include <string.h>
 
-#define TURN     128u  /* frames before other devices of the loop have their turn */
-#define COPY_MAX 1504u /* bytes behind the Ethernet header: a packet of the usual size, a VLAN tag */
+#define TURN 128u /* frames before other devices of the loop have their turn */
 
 static void drop(struct net *net)
 {
 	net_count(&net->counters.tx_dropped, 1);
 }
 
-struct frame {
-	struct net_header header;
-	uint8_t eth[ETH_SIZE];
-	uint8_t rest[COPY_MAX];
-};
-
-/* The parts of a frame, of which all that r has left is to come; how many. */
-static int lay_out(struct net *net, struct frame *frame, struct vmm_reader *r)
+/* The parts of the frame in hand, of which all that r has left is to come; how many. */
+static int lay_out(struct net *net, struct vmm_reader *r)
 {
 	size_t left = vmm_reader_left(r);
 	int parts = 0;
 
-	net->tx_iov[0].iov_base = frame;
+	net->tx_iov[0].iov_base = &net->tx_frame;
 	net->tx_iov[0].iov_len = PREFIX_SIZE;
-	if (left <= COPY_MAX) {
-		net->tx_iov[0].iov_len += vmm_reader_read(r, frame->rest, left);
+	if (left <= sizeof(net->tx_frame.rest)) {
+		net->tx_iov[0].iov_len += vmm_reader_read(r, net->tx_frame.rest, left);
 	} else {
 		parts = vmm_reader_iov(r, left, net->tx_iov + 1, DATA_QUEUE_SIZE);
 	}
@@ -43,28 +36,28 @@ static int lay_out(struct net *net, struct frame *frame, struct vmm_reader *r)
 /* -EAGAIN: the tap has no room now, try the same frame later. Else the frame is done with. */
 static int send_frame(struct net *net)
 {
-	struct frame frame;
+	struct net_frame *frame = &net->tx_frame;
 	struct vmm_reader r;
 	size_t len;
 	ssize_t sent;
 	int parts;
 
 	vmm_chain_reader(&net->tx_chain, &r);
-	if (vmm_reader_get(&r, &frame, PREFIX_SIZE) != 0 || !net_is_up(net)) {
+	if (vmm_reader_get(&r, frame, PREFIX_SIZE) != 0 || !net_is_up(net)) {
 		drop(net);
 		return 0;
 	}
 	len = ETH_SIZE + vmm_reader_left(&r);
-	if (vmm_net_check_header(&frame.header, &net->tx_rules, len) != 0) {
+	if (vmm_net_check_header(&frame->header, &net->tx_rules, len) != 0) {
 		drop(net);
 		return 0;
 	}
-	if (net->drop_foreign_source && memcmp(frame.eth + MAC_SIZE, net->mac, MAC_SIZE) != 0) {
+	if (net->drop_foreign_source && memcmp(frame->eth + MAC_SIZE, net->mac, MAC_SIZE) != 0) {
 		net_count(&net->counters.tx_spoofed, 1);
 		drop(net);
 		return 0;
 	}
-	parts = lay_out(net, &frame, &r);
+	parts = lay_out(net, &r);
 	sent = parts < 0 ? parts : vmm_tap_send(net->tap, net->tx_iov, parts);
 	if (sent == -EAGAIN) {
 		return -EAGAIN;
