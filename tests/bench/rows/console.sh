@@ -5,20 +5,32 @@
 
 . "$here/rows/io.sh"
 
+# console_row TITLE BYTES LEN DEPTH
+console_row()
+{
+	local job="console bytes=$2 len=$3 depth=$4"
+
+	begin ''
+	# Off would be no device at all; Null is /dev/null.
+	ours ours "$job" '"console": {"mode": "Null"}'
+	theirs qemu "$job" -- -device virtio-serial-device -chardev file,id=c,path=/dev/null -device virtconsole,chardev=c
+	in_turns "console: $1"
+	judge "console: $1" rate bytes/s ">= 1.5"
+	result "console: $1, notifications per KiB" "$(value ours kicks | per_kib "$2")" "$(value qemu kicks | per_kib "$2")" "" \
+		kicks "<= 1"
+}
+
+per_kib()
+{
+	awk -v bytes="$1" '{ print $1 * 1024 / bytes }'
+}
+
 row_console()
 {
-	local bytes=$((256 << 20)) job
+	console_row "buffers of 16 bytes, one at a time" $((1 << 20)) 16 1
+	console_row "buffers of 4 KiB, 8 at a time" $((2 << 30)) 4096 8
 
-	job="console bytes=$bytes len=4096 depth=8"
-	begin
-	ours ours "$job" '"console": {"mode": "File", "file": "/dev/null"}'
-	theirs qemu "$job" -- -device virtio-serial-device -chardev file,id=c,path=/dev/null -device virtconsole,chardev=c
-	in_turns "console: 4 KiB buffers, 8 at a time, into a file that takes all"
-	judge "console: virtio, 4 KiB buffers" rate bytes/s ">= 1.5"
-	result "console: notifications per KiB" "$(value ours kicks | awk -v b="$bytes" '{ print $1 * 1024 / b }')" \
-		"$(value qemu kicks | awk -v b="$bytes" '{ print $1 * 1024 / b }')" "" kicks "<= 1"
-
-	begin
+	begin ''
 	ours ours "serial bytes=20000" '"console": {"mode": "Off"}'
 	theirs qemu "serial bytes=20000" --
 	command_of limit "$bench/limit" "$bench/io.elf" "$mib" "serial bytes=20000 khz=$khz"

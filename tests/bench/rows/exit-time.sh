@@ -10,7 +10,7 @@ row_exit-time()
 	local kind
 
 	for kind in out8 in8 write read; do
-		begin
+		begin ''
 		ours ours "exit kind=$kind n=10000" '"console": {"mode": "Off"}'
 		theirs qemu "exit kind=$kind n=10000" --
 		command_of limit "$bench/limit" "$bench/io.elf" "$mib" "exit kind=$kind n=10000 khz=$khz"

@@ -14,7 +14,7 @@ io_rounds=$(((rounds + 3) / 4))
 # Where QEMU's microvm has its devices, and where limit has its one.
 mmio=0xfeb00000,512
 
-# command NAME WORD...: the program of a peer, for as long as there is no other by that name.
+# command_of NAME WORD...: what the peer of that name runs. A program, since peers takes words without blanks only.
 command_of()
 {
 	local name=$1
@@ -44,7 +44,7 @@ ours()
 	command_of "$name" "$@" "$vmm_cli" run "$work/$name.json"
 }
 
-# theirs NAME JOB [-- WORD...] OPTION...: QEMU with such options, run by the words in front of "--".
+# theirs NAME JOB [WORD...] -- [OPTION...]: QEMU with such options, run by the words in front of "--".
 theirs()
 {
 	local name=$1 job=$2 words=()
@@ -59,7 +59,7 @@ theirs()
 		-append "$job khz=$khz mmio=$mmio,24" "$@"
 }
 
-# least NAME JOB KIND PATH [WORD...]
+# least NAME JOB KIND PATH [WORD...]: limit, with its one device, run by the words given.
 least()
 {
 	local name=$1 job=$2 kind=$3 path=$4
@@ -76,10 +76,10 @@ in_turns()
 	grep -v ' first \| end ' "$work/times" | sed 's/^/  /'
 }
 
-# begin [SHELL]: forgets all peers. What is given the shell runs before each.
+# begin SHELL: forgets all peers. The shell runs that before each of the next ones.
 begin()
 {
-	before=${1:-}
+	before=$1
 	: >"$work/peers"
 }
 
@@ -89,7 +89,7 @@ value()
 	awk -v name="$1" -v key="$2" '$1 == name && $2 == key { print $3 }' "$work/times"
 }
 
-# judge ROW KEY UNIT GOAL [GOAL_TO_LIMIT]
+# judge ROW KEY UNIT GOAL [GOAL_TO_LIMIT]: a line of the table for ours and qemu, and one for ours and limit.
 judge()
 {
 	result "$1" "$(value ours "$2")" "$(value qemu "$2")" "$(value limit "$2")" "$3" "$4"

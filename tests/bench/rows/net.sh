@@ -27,7 +27,7 @@ net_peers()
 	local job=$1
 
 	shift
-	begin
+	begin ''
 	ours ours "$job" "\"net\": [{\"tap\": \"bours$$\"}]" "${@/#TAP/bours$$}"
 	theirs qemu "$job" "${@/#TAP/bqemu$$}" -- -netdev "tap,id=n,ifname=bqemu$$,script=no,downscript=no" \
 		-device virtio-net-device,netdev=n
