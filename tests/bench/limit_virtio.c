@@ -79,34 +79,40 @@ static ssize_t carry_out(unsigned queue, const struct desc *table, const struct 
 	return done + 1;
 }
 
+/* Whatever is there, shown to the guest at once: it looks at the index, and each change costs. */
 static void serve(unsigned queue)
 {
 	struct queue *q = &dev.queues[queue];
 	const struct desc *table = (const void *)(dev.memory + q->where[0]);
 	const uint16_t *avail = (const void *)(dev.memory + q->where[1]);
 	struct used *used = (void *)(dev.memory + q->where[2]);
+	uint16_t end = __atomic_load_n(&avail[1], __ATOMIC_ACQUIRE);
+	uint16_t before = q->next;
+	ssize_t len = 0;
 
-	while (q->size > 0 && __atomic_load_n(&avail[1], __ATOMIC_ACQUIRE) != q->next) {
+	while (q->next != end && len >= 0) {
 		uint16_t head = avail[2 + (q->next & (q->size - 1))];
-		ssize_t len = carry_out(queue, table, &table[head]);
 
-		if (len < 0) {
-			return; /* no frame */
-		}
+		len = carry_out(queue, table, &table[head]);
 		used->ring[q->next & (q->size - 1)].id = head;
 		used->ring[q->next & (q->size - 1)].len = (uint32_t)len;
-		q->next++;
+		q->next = (uint16_t)(q->next + (len >= 0)); /* else there was no frame */
+	}
+	if (q->next != before) {
 		__atomic_store_n(&used->idx, q->next, __ATOMIC_RELEASE);
 	}
 }
 
 static void *look(void *unused)
 {
+	while (!(__atomic_load_n(&dev.status, __ATOMIC_ACQUIRE) & DRIVER_OK)) {
+		__builtin_ia32_pause();
+	}
 	for (;;) {
-		for (unsigned i = 0;
-		     __atomic_load_n(&dev.status, __ATOMIC_ACQUIRE) & DRIVER_OK && i < QUEUES;
-		     i++) {
-			serve(i);
+		for (unsigned i = 0; i < QUEUES; i++) {
+			if (dev.queues[i].size > 0) {
+				serve(i);
+			}
 		}
 		__builtin_ia32_pause();
 	}
