@@ -21,9 +21,11 @@ int main(int argc, char **argv)
 			    stderr);
 		return 1;
 	}
-	limit_vm_set_cmdline(&vm, argc > 3 ? argv[3] : "");
-	vm.on_mmio = device_access;
+	if (argc > 3) {
+		limit_vm_cmdline(&vm, argv[3]);
+	}
 	if (argc > 5) {
+		vm.on_mmio = device_access;
 		device_start(vm.ram, argv[4], argv[5]);
 	}
 	return limit_vm_run(&vm) == 0 ? 0 : 1;

@@ -19,14 +19,14 @@ struct limit_vm {
 	size_t size;
 	struct kvm_run *run;
 	size_t run_size;
-	/* The vCPU's access to whatever is not memory; NULL: that ends it. */
+	/* The vCPU's access to whatever is not memory; NULL: nothing is there. */
 	void (*on_mmio)(struct kvm_run *run);
 };
 
 /* The kernel is an ELF with a PVH note, read from its beginning. -1 when it cannot be had. */
 int limit_vm_create(struct limit_vm *vm, int kvm, int kernel, size_t size);
-/* What PVH's start info gives the guest as its command line; none until then. */
-void limit_vm_set_cmdline(struct limit_vm *vm, const char *cmdline);
+/* What the guest finds as its command line. */
+void limit_vm_cmdline(struct limit_vm *vm, const char *text);
 /* Runs until the guest powers itself off (0) or does what nobody here knows (-1); bytes for the
  * serial port go to standard output. */
 int limit_vm_run(struct limit_vm *vm);

@@ -15,6 +15,6 @@ row_exit-time()
 		theirs qemu "exit kind=$kind n=10000" --
 		command_of limit "$bench/limit" "$bench/io.elf" "$mib" "exit kind=$kind n=10000 khz=$khz"
 		in_turns "exit: $kind"
-		judge "exit: $kind" ns ns "<= 1.02"
+		judge "exit: $kind" ns ns "<= 1.05"
 	done
 }
