@@ -47,24 +47,44 @@ static size_t first_run(const struct vmm_stream *s)
 	return s->used < VMM_STREAM_RING - s->first ? s->used : VMM_STREAM_RING - s->first;
 }
 
+static bool takes_output(const struct vmm_stream *s)
+{
+	return s->out_fd >= 0 && !s->gone;
+}
+
+/* What the descriptor takes now: how much, 0 for nothing. What nobody will ever take is dropped. */
+static size_t put_out(struct vmm_stream *s, const uint8_t *bytes, size_t len)
+{
+	ssize_t got;
+
+	/* write and not writev: one system call less that this process needs. */
+	do {
+		got = write(s->out_fd, bytes, len);
+	} while (got < 0 && errno == EINTR);
+	if (got >= 0) {
+		return (size_t)got;
+	}
+	if (errno == EAGAIN) {
+		return 0;
+	}
+	if (errno == EIO && s->hung_up) {
+		s->hung_up(s);
+		return 0;
+	}
+	/* EPIPE, ENOSPC, ... */
+	vmm_chardev_count_dropped(&s->base, len);
+	return len;
+}
+
 void vmm_stream_flush(struct vmm_stream *s)
 {
-	while (s->used > 0 && s->out_fd >= 0 && !s->gone) {
-		/* write and not writev: one system call less that this process needs. */
-		ssize_t got = write(s->out_fd, s->ring + s->first, first_run(s));
+	while (s->used > 0 && takes_output(s)) {
+		size_t got = put_out(s, s->ring + s->first, first_run(s));
 
-		if (got > 0) {
-			forget_oldest(s, (size_t)got);
-		} else if (got == 0 || errno == EAGAIN) {
+		if (got == 0) {
 			return;
-		} else if (errno == EIO && s->hung_up) {
-			s->hung_up(s);
-			return;
-		} else if (errno != EINTR) {
-			/* Nobody will ever take it (EPIPE, ENOSPC, ...). */
-			vmm_chardev_count_dropped(&s->base, s->used);
-			forget_oldest(s, s->used);
 		}
+		forget_oldest(s, got);
 	}
 }
 
@@ -176,6 +196,13 @@ void vmm_stream_write(struct vmm_chardev *cd, const void *bytes, size_t len)
 	struct vmm_stream *s = from_base(cd);
 	const uint8_t *p = bytes;
 
+	/* What need not wait need not be copied. */
+	if (len > 0 && s->used == 0 && takes_output(s)) {
+		size_t got = put_out(s, p, len);
+
+		p += got;
+		len -= got;
+	}
 	while (len > 0) {
 		size_t piece = len < VMM_STREAM_RING / 2 ? len : VMM_STREAM_RING / 2;
 

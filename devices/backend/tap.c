@@ -282,13 +282,18 @@ static ssize_t send_packet(int fd, const struct iovec *iov, int count)
 	return sendmsg(fd, &msg, MSG_NOSIGNAL);
 }
 
+static ssize_t send_frame(int fd, const struct iovec *iov, int count)
+{
+	return count == 1 ? write(fd, iov->iov_base, iov->iov_len) : writev(fd, iov, count);
+}
+
 ssize_t vmm_tap_send(struct vmm_tap *tap, const struct iovec *iov, int count)
 {
 	ssize_t sent;
 
 	do {
 		sent = tap->is_socket ? send_packet(tap->fd, iov, count)
-				      : writev(tap->fd, iov, count);
+				      : send_frame(tap->fd, iov, count);
 	} while (sent < 0 && errno == EINTR);
 	return sent < 0 ? -errno : sent;
 }

@@ -21,11 +21,9 @@ struct turn {
  */
 static void write_some(struct port *port, struct turn *turn)
 {
-	uint8_t bytes[PIECE];
-
 	while (turn->bytes > 0 && vmm_reader_left(&port->out_reader) > 0) {
-		size_t want = turn->bytes < sizeof(bytes) ? turn->bytes : sizeof(bytes);
-		size_t got = vmm_reader_read(&port->out_reader, bytes, want);
+		const void *bytes;
+		size_t got = vmm_reader_piece(&port->out_reader, turn->bytes, &bytes);
 
 		vmm_chardev_write(port->chardev, bytes, got);
 		(void)__atomic_fetch_add(&port->console->out_bytes, got, __ATOMIC_RELAXED);

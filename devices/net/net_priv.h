@@ -60,6 +60,15 @@ struct net_header {
 	uint8_t num_buffers[2];
 };
 
+#define COPY_MAX 1504u /* behind the Ethernet header: a packet of the usual size, a VLAN tag */
+
+/* A frame to be sent, or the begin of it. */
+struct net_frame {
+	struct net_header header;
+	uint8_t eth[ETH_SIZE];
+	uint8_t rest[COPY_MAX];
+};
+
 /* What one direction may use, from the negotiated features. */
 struct net_rules {
 	bool csum;
@@ -150,6 +159,7 @@ struct net {
 	struct net_hand hand;
 	struct iovec rx_iov[HAND_IOVS + 2];
 	uint8_t overflow[FRAME_MAX + HEADER_SIZE]; /* the part of a frame that finds no room */
+	struct net_frame tx_frame; /* not on the stack, which is cleared each time */
 	struct vmm_chain tx_chain;
 	struct iovec tx_chain_iov[DATA_QUEUE_SIZE];
 	struct iovec tx_iov[DATA_QUEUE_SIZE + 1];
@@ -159,7 +169,8 @@ struct net {
 
 static inline void net_count(uint64_t *counter, uint64_t n)
 {
-	(void)__atomic_fetch_add(counter, n, __ATOMIC_RELAXED);
+	/* The loop's thread alone writes them: no locked addition, twice for each frame. */
+	__atomic_store_n(counter, __atomic_load_n(counter, __ATOMIC_RELAXED) + n, __ATOMIC_RELAXED);
 }
 
 static inline bool net_is_up(const struct net *net)

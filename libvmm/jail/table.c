@@ -92,9 +92,9 @@
 
 #define CONSOLE_RULES DEVICE_RULES, IOCTL(TIOCGWINSZ)
 
-#define BLK_RULES                                                      \
-	DEVICE_RULES, ANY(preadv), ANY(pwritev), ANY(fdatasync),       \
-		FALLOCATE(FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE), \
+#define BLK_RULES                                                              \
+	DEVICE_RULES, ANY(pread64), ANY(preadv), ANY(pwritev), ANY(fdatasync), \
+		FALLOCATE(FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE),         \
 		FALLOCATE(FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE)
 
 /*

@@ -13,7 +13,7 @@
 /* Windows shorter than this are not worth the two changes of what drivers are asked for. */
 #define SHORTEST_NS UINT64_C(4000)
 /* Looks between two at everything else: descriptors, posted work. */
-#define LOOKS 64u
+#define LOOKS 16u
 /* Timers, and whoever keeps count of what the device did, have their turn this often. */
 #define TURN_NS UINT64_C(2000000)
 

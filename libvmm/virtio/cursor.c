@@ -140,6 +140,21 @@ int vmm_reader_iov(struct vmm_reader *r, size_t len, struct iovec *out, unsigned
 	return clip(&p, len, out, cap);
 }
 
+size_t vmm_reader_piece(struct vmm_reader *r, size_t len, const void **out)
+{
+	struct position p = of_reader(r);
+	struct iovec v;
+
+	len = min_size(len, r->left);
+	if (len == 0) {
+		return 0;
+	}
+	v = piece(&p, len);
+	advance(&p, v.iov_len);
+	*out = v.iov_base;
+	return v.iov_len;
+}
+
 /* ---- writers ---- */
 
 void vmm_chain_writer(const struct vmm_chain *chain, struct vmm_writer *w)

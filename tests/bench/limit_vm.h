@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The least that runs a guest of one vCPU: KVM and nothing else. No device, no check, no jail, no
- * way to do anything but this: a measure of what is possible, and never an example.
+ * The least that runs a guest of one vCPU: KVM and nothing else. No check, no jail, no way to do
+ * anything but this: a measure of what is possible, and never an example.
  */
 #ifndef TESTS_BENCH_LIMIT_VM_H
 #define TESTS_BENCH_LIMIT_VM_H
@@ -19,10 +19,14 @@ struct limit_vm {
 	size_t size;
 	struct kvm_run *run;
 	size_t run_size;
+	/* The vCPU's access to whatever is not memory; NULL: nothing is there. */
+	void (*on_mmio)(struct kvm_run *run);
 };
 
 /* The kernel is an ELF with a PVH note, read from its beginning. -1 when it cannot be had. */
 int limit_vm_create(struct limit_vm *vm, int kvm, int kernel, size_t size);
+/* What the guest finds as its command line. */
+void limit_vm_cmdline(struct limit_vm *vm, const char *text);
 /* Runs until the guest powers itself off (0) or does what nobody here knows (-1); bytes for the
  * serial port go to standard output. */
 int limit_vm_run(struct limit_vm *vm);

@@ -5,26 +5,10 @@
  * noisier than it was.
  */
 #include "bench.h"
+#include "idle.h"
 
 #include <stdio.h>
-#include <string.h>
 #include <unistd.h>
-
-static double read_idle_us(void)
-{
-	FILE *file = fopen("/proc/stat", "re");
-	unsigned long long idle = 0;
-	unsigned long long waiting = 0;
-	char line[256];
-
-	if (file && fgets(line, sizeof(line), file)) {
-		(void)sscanf(line, "cpu %*u %*u %*u %llu %llu", &idle, &waiting);
-	}
-	if (file) {
-		(void)fclose(file);
-	}
-	return (double)(idle + waiting) * 1e6 / (double)sysconf(_SC_CLK_TCK);
-}
 
 /* What a thread has run. */
 static double read_run_us(pid_t tid)
@@ -46,7 +30,7 @@ double quiet_foreign_share(struct quiet *q)
 {
 	double processors = (double)sysconf(_SC_NPROCESSORS_ONLN);
 	double now = now_us();
-	double idle = read_idle_us();
+	double idle = idle_us();
 	double all = processors * (now - q->at);
 	double foreign = all - (idle - q->idle);
 

@@ -213,27 +213,36 @@ END_TEST
 
 static uint8_t frame[4096];
 
-START_TEST(fetch_net_frames_sent_once)
+/* Sends one in each of these framings, and with an indirect table, too. */
+static void send_frames(uint32_t len, const uint32_t *pieces, unsigned count)
 {
-	static const uint32_t pieces[] = {0, 1, 2, 12, 13, 25, 26, 27, 60};
 	struct vmm_net_config config = {.drop_foreign_source = true};
 	struct netfix fix;
 	uint8_t *mem;
 
 	netfix_start(&fix, &config, NULL);
 	mem = fakedrv_alloc(fix.drv, sizeof(frame));
-	struct fakedrv_buf buf = FAKEDRV_OUT(mem, NET_HDR + NET_FRAME);
-	for (unsigned i = 0; i < 2 * sizeof(pieces) / sizeof(pieces[0]); i++) {
+	struct fakedrv_buf buf = FAKEDRV_OUT(mem, NET_HDR + len);
+	for (unsigned i = 0; i < 2 * count; i++) {
 		struct fakedrv_used used;
 
-		netfix_frame(mem, NET_FRAME, true);
+		netfix_frame(mem, len, true);
 		clear();
 		add(fix.drv, NET_TX, &buf, 1, pieces[i / 2], i & 1);
 		serve(fix.drv, NET_TX);
 		ck_assert(fakedrv_used(fix.drv, NET_TX, &used));
-		ck_assert_int_eq(netfix_peer_read(&fix, frame, sizeof(frame)), NET_HDR + NET_FRAME);
+		ck_assert_int_eq(netfix_peer_read(&fix, frame, sizeof(frame)), NET_HDR + len);
 	}
 	netfix_finish(&fix);
+}
+
+START_TEST(fetch_net_frames_sent_once)
+{
+	static const uint32_t pieces[] = {0, 1, 2, 12, 13, 25, 26, 27, 60};
+	static const uint32_t large[] = {0, 12, 13, 25, 26, 27, 1000};
+
+	send_frames(NET_FRAME, pieces, sizeof(pieces) / sizeof(pieces[0]));
+	send_frames(NET_LARGE_FRAME, large, sizeof(large) / sizeof(large[0]));
 }
 END_TEST
 

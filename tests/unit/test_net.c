@@ -117,6 +117,28 @@ START_TEST(net_tx_any_framing_gives_the_same_frame)
 }
 END_TEST
 
+/* Too large to be copied. */
+START_TEST(net_tx_any_framing_gives_the_same_large_frame)
+{
+	const uint32_t pieces[] = {0, 11, 12, 13, 25, 26, 27, 1500};
+	struct netfix fix;
+
+	netfix_start(&fix, NULL, NULL);
+	netfix_frame(bytes, NET_LARGE_FRAME, true);
+	for (unsigned i = 0; i < sizeof(pieces) / sizeof(pieces[0]); i++) {
+		ck_assert(netfix_send(&fix, bytes, NET_HDR + NET_LARGE_FRAME, pieces[i]));
+	}
+	/* The largest that is, and the one beyond it. */
+	for (size_t len = 1504 + 14; len < 1504 + 14 + 2; len++) {
+		netfix_frame(bytes, len, true);
+		ck_assert(netfix_send(&fix, bytes, NET_HDR + len, 0));
+	}
+	ck_assert_uint_eq(netfix_counter(&fix, "tx_frames"), 10);
+	ck_assert_uint_eq(netfix_counter(&fix, "tx_dropped"), 0);
+	netfix_finish(&fix);
+}
+END_TEST
+
 START_TEST(net_tx_indirect_chain_is_sent)
 {
 	struct netfix fix;
@@ -575,12 +597,13 @@ END_TEST
 
 SUITE_MAIN("net", net_config_space_describes_the_interface, net_offloads_can_be_withheld,
 	   net_bad_configuration_is_refused_in_words, net_create_survives_every_failure,
-	   net_tx_any_framing_gives_the_same_frame, net_tx_indirect_chain_is_sent,
-	   net_tx_largest_frame_passes, net_tx_waits_for_a_full_back_end,
-	   net_tx_more_than_one_turn_is_sent, net_rx_any_framing_gives_the_same_frame,
-	   net_rx_frame_waits_for_a_buffer, net_rx_flood_into_whole_buffers,
-	   net_rx_flood_is_spread_over_small_buffers, net_rx_large_frame_fills_many_buffers,
-	   net_rx_resumes_after_every_drought, net_rx_large_frame_waits_for_enough_buffers,
-	   net_rx_few_buffers_serve_small_frames, net_rx_interrupts_once_for_a_batch,
-	   net_reset_and_activation_keep_the_tap, net_reset_with_work_in_flight_forgets_it,
-	   net_activation_failure_leaves_nothing, net_driver_without_control_or_receive_queue_works)
+	   net_tx_any_framing_gives_the_same_frame, net_tx_any_framing_gives_the_same_large_frame,
+	   net_tx_indirect_chain_is_sent, net_tx_largest_frame_passes,
+	   net_tx_waits_for_a_full_back_end, net_tx_more_than_one_turn_is_sent,
+	   net_rx_any_framing_gives_the_same_frame, net_rx_frame_waits_for_a_buffer,
+	   net_rx_flood_into_whole_buffers, net_rx_flood_is_spread_over_small_buffers,
+	   net_rx_large_frame_fills_many_buffers, net_rx_resumes_after_every_drought,
+	   net_rx_large_frame_waits_for_enough_buffers, net_rx_few_buffers_serve_small_frames,
+	   net_rx_interrupts_once_for_a_batch, net_reset_and_activation_keep_the_tap,
+	   net_reset_with_work_in_flight_forgets_it, net_activation_failure_leaves_nothing,
+	   net_driver_without_control_or_receive_queue_works)

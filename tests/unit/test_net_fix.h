@@ -13,8 +13,9 @@
 
 enum { NET_RX, NET_TX, NET_CTRL };
 
-#define NET_HDR   12u
-#define NET_FRAME 64u
+#define NET_HDR         12u
+#define NET_FRAME       64u
+#define NET_LARGE_FRAME 1600 /* one that is not copied when it is sent */
 
 #define NET_F_CSUM          (UINT64_C(1) << 0)
 #define NET_F_GUEST_CSUM    (UINT64_C(1) << 1)

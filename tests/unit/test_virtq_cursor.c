@@ -147,6 +147,33 @@ START_TEST(reader_iov_every_split_clips_exactly)
 }
 END_TEST
 
+START_TEST(reader_pieces_are_all_bytes_in_order)
+{
+	for (unsigned cut = 0; cut < CUTS; cut++) {
+		for (size_t most = 1; most <= LEN + 1; most++) {
+			struct fixture f;
+			struct vmm_reader r;
+			uint8_t got[LEN] = {0};
+			const void *piece = NULL;
+			size_t done = 0;
+			size_t n;
+
+			set_up(&f, cut);
+			vmm_chain_reader(&f.chain, &r);
+			while ((n = vmm_reader_piece(&r, most, &piece)) > 0) {
+				ck_assert_uint_le(n, most);
+				ck_assert_uint_le(n, LEN - done);
+				memcpy(got + done, piece, n);
+				done += n;
+				ck_assert_uint_eq(vmm_reader_left(&r), LEN - done);
+			}
+			ck_assert_uint_eq(done, LEN);
+			ck_assert_mem_eq(got, pattern, LEN);
+		}
+	}
+}
+END_TEST
+
 START_TEST(iov_array_too_small_takes_nothing)
 {
 	struct iovec iov[LEN];
@@ -300,8 +327,8 @@ END_TEST
 
 SUITE_MAIN("virtq_cursor", reader_get_every_split_gives_the_bytes_in_order,
 	   reader_get_too_much_takes_nothing, reader_read_and_skip_stop_at_the_end,
-	   reader_iov_every_split_clips_exactly, iov_array_too_small_takes_nothing,
-	   writer_put_and_fill_every_split_land_in_order, writer_put_too_much_writes_nothing,
-	   writer_iov_every_split_counts_as_written,
+	   reader_iov_every_split_clips_exactly, reader_pieces_are_all_bytes_in_order,
+	   iov_array_too_small_takes_nothing, writer_put_and_fill_every_split_land_in_order,
+	   writer_put_too_much_writes_nothing, writer_iov_every_split_counts_as_written,
 	   writer_split_tail_every_split_parts_at_the_byte,
 	   writer_split_tail_too_long_changes_nothing, cursors_of_an_empty_chain_have_nothing)

@@ -130,8 +130,8 @@ struct vm_config {
 	struct vm_console console; /* virtio-console: hvc0 */
 	struct vm_console serial;  /* ttyS0, output only */
 	char *rng_src;
-	/* Ours: for how long the processes of disks and cards look for work before they sleep; 0:
-	 * not at all. */
+	/* Ours: for how long the processes of disks, cards and consoles look for work before they
+	 * sleep; 0: not at all. */
 	uint64_t poll_us;
 	enum vmm_transport_type transport; /* ours: what the guest finds its devices by */
 	unsigned next_id;                  /* number of the next automatic id */

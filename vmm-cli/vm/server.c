@@ -112,8 +112,9 @@ static void fill_args(struct args *a, const struct vm_device *dev)
 	put(a, "--counters-fd");
 	put(a, "4");
 	put_number(a, "--guest-memory", (dev->owner->guest_memory + MIB - 1) / MIB);
-	/* The others are not waited for. */
-	put_number(a, "--poll-us", dev->disk || dev->net ? dev->owner->poll_us : 0);
+	/* Nobody waits for random numbers. */
+	put_number(a, "--poll-us",
+		   dev->shape->device_id != VMM_VIRTIO_ID_RNG ? dev->owner->poll_us : 0);
 	put_resources(a, dev);
 }
 

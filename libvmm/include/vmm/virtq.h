@@ -164,6 +164,12 @@ size_t vmm_reader_skip(struct vmm_reader *r, size_t len);
  * Returns the number of entries filled; -ENOSPC (nothing consumed) when cap is too small.
  */
 int vmm_reader_iov(struct vmm_reader *r, size_t len, struct iovec *out, unsigned cap);
+/*
+ * The next bytes that lie in one piece, at most len, and steps over them; returns how many, 0 when
+ * none are left. They are the guest's memory, which it may change at any time: for bytes that are
+ * passed on, not looked at.
+ */
+size_t vmm_reader_piece(struct vmm_reader *r, size_t len, const void **out);
 
 static inline size_t vmm_writer_left(const struct vmm_writer *w)
 {

@@ -1,16 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* A driver that reads a disk, as fast or as alone as one wants. */
+/* A driver that reads and writes a disk, as fast or as alone as one wants. */
 #ifndef TESTS_BENCH_DISK_H
 #define TESTS_BENCH_DISK_H
 
-#include "hw.h"
+#include "virtio.h"
 
-#define DEPTH_MAX   32u
-#define PARTS       3u /* descriptors of a request: header, data, status */
-#define RING_SIZE   128u
-#define BLOCK       4096u
-#define SECTOR      512u
-#define SECTORS_PER (BLOCK / SECTOR)
+#define DEPTH_MAX 32u
+#define SECTOR    512u
+
+#define DISK_FLUSH (UINT64_C(1) << 9) /* VIRTIO_BLK_F_FLUSH */
 
 struct disk_header {
 	uint32_t type;
@@ -19,29 +17,21 @@ struct disk_header {
 };
 
 struct disk {
-	struct virtio_desc desc[RING_SIZE] __attribute__((aligned(16)));
-	volatile uint16_t avail[3 + RING_SIZE] __attribute__((aligned(4)));
-	volatile uint32_t used[2 + 2 * RING_SIZE] __attribute__((aligned(4)));
+	struct queue q;
 	struct disk_header headers[DEPTH_MAX];
 	volatile uint8_t status[DEPTH_MAX];
-	uint64_t notify;
-	uint16_t offered;
-	uint16_t taken;
-	uint32_t kicks;
 	uint32_t errors;
-	uint8_t data[DEPTH_MAX][BLOCK] __attribute__((aligned(4096)));
+	uint64_t sectors;
 };
 
-/* The one in a slot of the PCI bus. */
-bool disk_start(struct disk *d, const struct acpi *acpi, unsigned slot);
-/* From now on the device is (not) asked for interrupts. */
-void disk_want_interrupts(struct disk *d, bool want);
-/* Offers a read as request i (below DEPTH_MAX), which must not be under way. */
+/* Starts the disk that was found. Request i has its data at data + i * stride. */
+bool disk_start(struct disk *d, struct virtio *v, uint64_t features, uint8_t *data,
+		uint32_t stride);
+/* Requests write from now on, or read. */
+void disk_want_writes(struct disk *d, bool want);
+/* Offers request i (below DEPTH_MAX), which must not be under way. */
 void disk_offer(struct disk *d, unsigned i, uint64_t sector, uint32_t len);
-/* Tells the device what was offered, if it wants to be told. */
-void disk_kick(struct disk *d);
-bool disk_has_done(const struct disk *d);
-/* The next request that is done; disk_has_done says that there is one. */
+/* The next request that is done; queue_has_done says that there is one. */
 unsigned disk_take(struct disk *d);
 
 #endif

@@ -5,31 +5,18 @@
  */
 #include "disk.h"
 #include "plan.h"
+#include "user.h"
 
-#define COM1     0x3f8u
-#define SLEEP_S5 0x34u
+#define COM1        0x3f8u
+#define SLEEP_S5    0x34u
+#define BLOCK       4096u
+#define SECTORS_PER (BLOCK / SECTOR)
 
-/* user.S */
-extern volatile uint64_t interrupt_tsc;
-void enter_user(void (*function)(const struct start_info *info), const struct start_info *info);
 void payload_main(const struct start_info *info);
 
 static struct disk disks[DISKS];
+static uint8_t data[DISKS][DEPTH_MAX][BLOCK] __attribute__((aligned(4096)));
 static volatile struct board *const board = (volatile struct board *)(uint64_t)PLAN_GPA;
-
-static uint64_t now(void)
-{
-	uint32_t low;
-	uint32_t high;
-
-	__asm__ volatile("lfence; rdtsc" : "=a"(low), "=d"(high) : : "memory");
-	return (uint64_t)high << 32 | low;
-}
-
-static void pause_once(void)
-{
-	__asm__ volatile("pause");
-}
 
 /* A block of the disk, somewhere. */
 static uint64_t somewhere(void)
@@ -52,8 +39,8 @@ static uint32_t read_alone(struct disk *d)
 	}
 	disk_offer(d, 0, somewhere(), SECTOR);
 	start = now();
-	disk_kick(d);
-	while (interrupts == before || !disk_has_done(d)) {
+	queue_kick(&d->q);
+	while (interrupts == before || !queue_has_done(&d->q)) {
 		pause_once();
 	}
 	(void)disk_take(d);
@@ -64,11 +51,11 @@ static void measure_latency(volatile struct round *round, unsigned which)
 {
 	struct disk *d = &disks[which];
 
-	disk_want_interrupts(d, true);
+	queue_want_interrupts(&d->q, true);
 	for (unsigned i = 0; i < board->plan.samples; i++) {
 		round->latencies[which][i] = read_alone(d);
 	}
-	disk_want_interrupts(d, false);
+	queue_want_interrupts(&d->q, false);
 }
 
 /* Ticks for `requests` reads of a block, with depth of them under way. */
@@ -80,14 +67,14 @@ static uint64_t measure_rate(struct disk *d, unsigned depth)
 	for (unsigned i = 0; i < depth; i++) {
 		disk_offer(d, i, somewhere(), BLOCK);
 	}
-	disk_kick(d);
+	queue_kick(&d->q);
 	while (left > 0) {
 		bool more = false;
 
-		while (!disk_has_done(d)) {
+		while (!queue_has_done(&d->q)) {
 			pause_once();
 		}
-		while (disk_has_done(d)) {
+		while (queue_has_done(&d->q)) {
 			unsigned i = disk_take(d);
 
 			left--;
@@ -97,7 +84,7 @@ static uint64_t measure_rate(struct disk *d, unsigned depth)
 			}
 		}
 		if (more) {
-			disk_kick(d);
+			queue_kick(&d->q);
 		}
 	}
 	return now() - start;
@@ -118,6 +105,20 @@ static void measure(volatile struct round *round, unsigned number)
 	}
 }
 
+static void start(unsigned which, const struct acpi *acpi)
+{
+	struct virtio v;
+
+	if (!virtio_find_pci(acpi, 1 + which, &v)) {
+		bad("no disk");
+		return;
+	}
+	virtio_use_interrupts(&v);
+	if (!disk_start(&disks[which], &v, 0, data[which][0], BLOCK)) {
+		bad("the disk does not start");
+	}
+}
+
 static void run(const struct start_info *info)
 {
 	volatile struct plan *plan = &board->plan;
@@ -127,14 +128,12 @@ static void run(const struct start_info *info)
 		bad("ACPI tables");
 	}
 	for (unsigned i = 0; i < DISKS; i++) {
-		if (!disk_start(&disks[i], &acpi, 1 + i)) {
-			bad("no disk");
-		}
+		start(i, &acpi);
 	}
 	/* Once in vain: pages are touched, and code paths taken, for the first time. */
 	measure(&board->rounds[0], 0);
 	for (unsigned i = 0; i < DISKS; i++) {
-		disks[i].kicks = 0;
+		disks[i].q.kicks = 0;
 	}
 	out8(COM1, ROUND_ENDS);
 	while (!plan->enough && plan->rounds < ROUNDS_MAX) {
@@ -144,7 +143,7 @@ static void run(const struct start_info *info)
 	}
 	for (unsigned i = 0; i < DISKS; i++) {
 		plan->errors += disks[i].errors;
-		plan->kicks[i] = disks[i].kicks;
+		plan->kicks[i] = (uint32_t)disks[i].q.kicks;
 	}
 	out8(acpi.sleep_port, SLEEP_S5);
 	bad("still running after power-off");

@@ -3,6 +3,9 @@
 # The machines that are compared: for libvmm a VmConfig, for QEMU a command line.
 # Part of ../table.
 
+if [ -n "${mib:-}" ]; then
+	return # another row has read it
+fi
 # What the guest has of memory, in MiB.
 mib=128
 # The same machine for both: a disk, a console, random numbers, and a card where this user may make taps.
@@ -26,15 +29,17 @@ config()
 	END
 }
 
+# QEMU's machine, in words: the one that takes least to start, and as little as can be of it.
+qemu_cpu=host
+# Page-table KVM offers a register that QEMU then cannot set.
+grep -qwE 'vmx|svm' /proc/cpuinfo || qemu_cpu=host,-arch-capabilities
+qemu_machine=(/usr/bin/qemu-system-x86_64 -M "microvm,rtc=off,pic=off,pit=off" -enable-kvm -cpu "$qemu_cpu" -m "$mib" -smp 1
+	-nodefaults -no-user-config -display none -no-reboot -serial stdio)
+
 # qemu WORD: its command line.
 qemu()
 {
-	local cpu=host
-
-	# Page-table KVM offers a register that QEMU then cannot set.
-	grep -qwE 'vmx|svm' /proc/cpuinfo || cpu=host,-arch-capabilities
-	echo "/usr/bin/qemu-system-x86_64 -M microvm,rtc=off,pic=off,pit=off -enable-kvm -cpu $cpu -m $mib -smp 1 -nodefaults" \
-		"-no-user-config -display none -no-reboot -serial stdio -kernel $bench/hello.elf -append $1" \
+	echo "${qemu_machine[*]} -kernel $bench/hello.elf -append $1" \
 		"-drive if=none,id=d,file=$work/disk,format=raw -device virtio-blk-device,drive=d" \
 		"-device virtio-serial-device -chardev null,id=c -device virtconsole,chardev=c -device virtio-rng-device $qemu_net"
 }
