@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * limit KERNEL MIB: the least that runs the guest of `start` (limit_vm.h). What a VMM takes beyond
- * it is its own.
+ * limit KERNEL MIB [CMDLINE]: the least that runs the guest of `start` (limit_vm.h). What a VMM
+ * takes beyond it is its own.
  */
 #include <fcntl.h>
 #include <stdio.h>
@@ -16,8 +16,11 @@ int main(int argc, char **argv)
 	struct limit_vm vm;
 
 	if (argc < 3 || limit_vm_create(&vm, kvm, kernel, (size_t)atoi(argv[2]) << 20) != 0) {
-		(void)fputs("usage: limit KERNEL MIB, with /dev/kvm\n", stderr);
+		(void)fputs("usage: limit KERNEL MIB [CMDLINE], with /dev/kvm\n", stderr);
 		return 1;
+	}
+	if (argc > 3) {
+		limit_vm_cmdline(&vm, argv[3]);
 	}
 	return limit_vm_run(&vm) == 0 ? 0 : 1;
 }

@@ -7,11 +7,13 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#define COM1       0x3f8
-#define START_INFO 0x6000
-#define GDT        0x500
-#define NOTE_ENTRY 18
-#define CR0_PE     1
+#define COM1               0x3f8
+#define START_INFO         0x6000
+#define START_INFO_CMDLINE 24
+#define CMDLINE            0x7000
+#define GDT                0x500
+#define NOTE_ENTRY         18
+#define CR0_PE             1
 
 /* The PVH entry: the note of that type holds it. */
 static uint32_t load(uint8_t *ram, int fd)
@@ -92,11 +94,25 @@ int limit_vm_create(struct limit_vm *vm, int kvm, int kernel, size_t size)
 	return 0;
 }
 
+void limit_vm_cmdline(struct limit_vm *vm, const char *text)
+{
+	const uint64_t at = CMDLINE;
+
+	memcpy(vm->ram + START_INFO + START_INFO_CMDLINE, &at, sizeof(at));
+	memcpy(vm->ram + CMDLINE, text, strlen(text) + 1);
+}
+
 int limit_vm_run(struct limit_vm *vm)
 {
-	while (ioctl(vm->vcpu, KVM_RUN, 0) == 0 && vm->run->exit_reason == KVM_EXIT_IO) {
+	while (ioctl(vm->vcpu, KVM_RUN, 0) == 0) {
 		const char *data = (const char *)vm->run + vm->run->io.data_offset;
 
+		if (vm->run->exit_reason == KVM_EXIT_MMIO) {
+			continue; /* nothing is there */
+		}
+		if (vm->run->exit_reason != KVM_EXIT_IO) {
+			break;
+		}
 		if (vm->run->io.port == COM1) {
 			(void)!write(STDOUT_FILENO, data, 1);
 		} else if (vm->run->io.port == LIMIT_PM_SLEEP) {

@@ -23,6 +23,8 @@ struct limit_vm {
 
 /* The kernel is an ELF with a PVH note, read from its beginning. -1 when it cannot be had. */
 int limit_vm_create(struct limit_vm *vm, int kvm, int kernel, size_t size);
+/* What the guest finds as its command line. */
+void limit_vm_cmdline(struct limit_vm *vm, const char *text);
 /* Runs until the guest powers itself off (0) or does what nobody here knows (-1); bytes for the
  * serial port go to standard output. */
 int limit_vm_run(struct limit_vm *vm);

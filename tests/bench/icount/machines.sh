@@ -1,0 +1,58 @@
+# shellcheck shell=bash
+#
+# The machines and the jobs of the rows that count instructions: for libvmm a VmConfig, for QEMU a command line. All
+# names in them are those of the icount lab, and the same at each time: how long a path is can be counted, too.
+# Sourced by ../rows/counts.sh and gate, which set $work, a folder that goes, and give ${lab[@]} and $jobs to lab.
+
+lab=()
+jobs=$work/jobs
+: >"$jobs"
+
+# machine NAME MIB PAYLOAD DEVICES: a VmConfig. PAYLOAD and DEVICES: JSON, inside the braces.
+machine()
+{
+	cat >"$work/$1.json" <<-END
+	{"payload": {$3}, "memory": {"size": $(($2 << 20))}, $4}
+	END
+	lab+=(--add "$work/$1.json:bench/$1.json")
+}
+
+bare_devices='"serial": {"mode": "Tty"}, "console": {"mode": "Off"}'
+
+# job NAME COMMAND...: a line of jobs. No word may have a space in it.
+job()
+{
+	tr -s '[:space:]' ' ' <<<"$*" >>"$jobs"
+	echo >>"$jobs"
+}
+
+# ours NAME: runs that machine with a process for each device, and as NAME-together in one process.
+ours()
+{
+	job "$1" /bench/vmm-cli run "/bench/$1.json"
+	job "$1-together" /bench/vmm-cli run --isolation none "/bench/$1.json"
+}
+
+# exits_machines: `hello`, which does nothing but end, and `exits`, with so many accesses of each kind.
+exits_times=500
+exits_machines()
+{
+	machine hello 128 '"kernel": "/bench/exits.elf", "cmdline": "n=0"' "$bare_devices"
+	machine exits 128 '"kernel": "/bench/exits.elf", "cmdline": "n='$exits_times'"' "$bare_devices"
+}
+
+# linux_machines: a stock kernel up to its first program, with a serial port for all it says, and with no output.
+linux_machines()
+{
+	local files='"kernel": "/bench/vmlinux", "initramfs": "/bench/initrd"'
+
+	machine linux 256 "$files"', "cmdline": "console=ttyS0"' "$bare_devices"
+	machine quiet 256 "$files"', "cmdline": "quiet"' '"serial": {"mode": "Off"}, "console": {"mode": "Off"}'
+}
+
+# The peer: QEMU's microvm, with the entropy device that a machine of libvmm has, too. The first is for guests without an
+# operating system; Linux guests want ACPI, to find devices and to switch off.
+qemu="/usr/bin/qemu-system-x86_64 -enable-kvm -cpu host -smp 1 -nodefaults -no-user-config -display none -no-reboot
+	-global virtio-mmio.force-legacy=false -device virtio-rng-device"
+qemu_bare="$qemu -M microvm,rtc=off,pic=off,pit=off -m 128 -serial stdio -kernel /bench/exits.elf"
+qemu_linux="$qemu -M microvm,rtc=off,pic=off,pit=off,acpi=on -m 256 -kernel /bench/vmlinux -initrd /bench/initrd"
