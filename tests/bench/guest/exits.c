@@ -15,6 +15,7 @@
 #define NO_DEVICE UINT64_C(0xd8000000)
 
 #define VIRTIO_RNG 4u
+#define SETTLE     20000000u
 
 /* virtio-mmio (VIRTIO 1.2 section 4.2.2), at one of the places where QEMU's microvm has them. */
 #define MMIO_GPA            UINT64_C(0xfeb00000)
@@ -71,8 +72,13 @@ static unsigned times(const char *word)
 	return n;
 }
 
-/* Starts the device and says where it is notified. */
-static uint64_t start_mmio(uint64_t gpa)
+/* Where a device is notified, and by a write of how many bytes. */
+struct notify {
+	uint64_t gpa; /* 0: there is no device */
+	bool wide;    /* four, else two */
+};
+
+static struct notify start_mmio(uint64_t gpa)
 {
 	put32(gpa + STATUS, 0);
 	put32(gpa + STATUS, 1);
@@ -87,30 +93,30 @@ static uint64_t start_mmio(uint64_t gpa)
 	put32(gpa + QUEUE_DEVICE, (uint32_t)(uint64_t)used);
 	put32(gpa + QUEUE_READY, 1);
 	put32(gpa + STATUS, STATUS_DRIVER_OK);
-	return gpa + QUEUE_NOTIFY;
+	return (struct notify){gpa + QUEUE_NOTIFY, true};
 }
 
-static uint64_t start_pci(uint64_t rsdp)
+static struct notify start_pci(uint64_t rsdp)
 {
 	const struct virtio_ring ring = {QUEUE_SIZE, descs, avail, used};
 	struct virtio_blocks blocks;
+	struct notify none = {0};
 	struct acpi acpi;
 
 	if (!rsdp || !acpi_read(rsdp, &acpi)) {
-		return 0;
+		return none;
 	}
 	for (unsigned slot = 0; slot < 32; slot++) {
 		if (get32(pci_ecam(&acpi, slot, 0)) == (0x10401af4u + (VIRTIO_RNG << 16)) &&
 		    virtio_find(&acpi, slot, &blocks) && virtio_start(&blocks, &ring)) {
-			return virtio_notify_address(&blocks);
+			return (struct notify){virtio_notify_address(&blocks), false};
 		}
 	}
-	return 0;
+	return none;
 }
 
-/* Where an entropy device is notified that is started and finds its queue empty each time; 0: there
- * is none. */
-static uint64_t notify_address(const struct start_info *info)
+/* Starts the entropy device, which will find its queue empty each time. */
+static struct notify start_device(const struct start_info *info)
 {
 	for (unsigned i = 0; i < MMIO_SLOTS; i++) {
 		uint64_t gpa = MMIO_GPA + i * MMIO_STEP;
@@ -124,15 +130,22 @@ static uint64_t notify_address(const struct start_info *info)
 
 static void all_series(const struct start_info *info, unsigned n)
 {
-	uint64_t notify;
+	struct notify notify;
 
+	/* One processor runs all there is in that lab: until other processes of the VMM have
+	 * started, too. */
+	for (unsigned i = 0; i < SETTLE; i++) {
+		__asm__ volatile("pause");
+	}
 	SERIES(1, n, out8(NO_PORT, 1));
 	SERIES(2, n, (void)in8(NO_PORT));
 	SERIES(3, n, put32(NO_DEVICE, 1));
 	SERIES(4, n, (void)get32(NO_DEVICE));
-	notify = notify_address(info);
-	if (notify) {
-		SERIES(5, n, put16(notify, 0));
+	notify = start_device(info);
+	if (notify.wide) {
+		SERIES(5, n, put32(notify.gpa, 0));
+	} else if (notify.gpa) {
+		SERIES(5, n, put16(notify.gpa, 0));
 	}
 }
 

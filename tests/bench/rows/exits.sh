@@ -29,6 +29,7 @@ row_exits()
 		result "exits: the same, kernel" "$(per_access exits "$series" kernel)" \
 			"$(per_access exits-qemu "$series" kernel)" "$(per_access exits-limit "$series" kernel)" instr ""
 	done
-	result "exits: notification, kernel and VMM" "$(per_access exits 5 total)" "$(per_access exits-qemu 5 total)" "" instr \
-		"<= 1"
+	# How often a device is awake already when it is notified is the scheduler's affair, as there is one processor.
+	result "exits: notification and a look at the queue" "$(per_access exits 5 total)" "$(per_access exits-qemu 5 total)" "" \
+		instr ""
 }
