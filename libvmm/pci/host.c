@@ -233,7 +233,8 @@ struct target {
 /* Where BARs overlap, the lower slot answers: some answer, always the same. Lock held. */
 static bool find_bar(struct vmm_pci_host *host, uint64_t gpa, unsigned len, struct target *t)
 {
-	for (unsigned slot = 0; slot < host->slots_end; slot++) {
+	/* In slot 0 is the bridge, which has none. */
+	for (unsigned slot = 1; slot < host->slots_end; slot++) {
 		struct vmm_pci_function *fn = host->slots[slot];
 
 		for (unsigned i = 0; fn && i < VMM_PCI_BARS; i++) {
