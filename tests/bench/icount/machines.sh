@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2154,SC2034 # variables of those that source it
 #
 # The machines and the jobs of the rows that count instructions: for libvmm a VmConfig, for QEMU a command line. All
 # names in them are those of the icount lab, and the same at each time: how long a path is can be counted, too.
@@ -8,11 +8,11 @@ lab=()
 jobs=$work/jobs
 : >"$jobs"
 
-# machine NAME MIB PAYLOAD DEVICES: a VmConfig. PAYLOAD and DEVICES: JSON, inside the braces.
+# machine NAME MIB PAYLOAD DEVICES [MEMORY]: a VmConfig. PAYLOAD, DEVICES and MEMORY (beside its size): JSON, inside the braces.
 machine()
 {
 	cat >"$work/$1.json" <<-END
-	{"payload": {$3}, "memory": {"size": $(($2 << 20))}, $4}
+	{"payload": {$3}, "memory": {"size": $(($2 << 20))${5:+, $5}}, $4}
 	END
 	lab+=(--add "$work/$1.json:bench/$1.json")
 }
@@ -41,13 +41,18 @@ exits_machines()
 	machine exits 128 '"kernel": "/bench/exits.elf", "cmdline": "n='$exits_times'"' "$bare_devices"
 }
 
-# linux_machines: a stock kernel up to its first program, with a serial port for all it says, and with no output.
+# linux_machines: a stock kernel up to its first program, with a serial port for all it says, and with no output; each of
+# them also with memory in huge pages, for which $work/huge, a script, makes room.
 linux_machines()
 {
-	local files='"kernel": "/bench/vmlinux", "initramfs": "/bench/initrd"'
+	local files='"kernel": "/bench/vmlinux", "initramfs": "/bench/initrd", "cmdline"'
+	local none='"serial": {"mode": "Off"}, "console": {"mode": "Off"}'
 
-	machine linux 256 "$files"', "cmdline": "console=ttyS0"' "$bare_devices"
-	machine quiet 256 "$files"', "cmdline": "quiet"' '"serial": {"mode": "Off"}, "console": {"mode": "Off"}'
+	machine linux 256 "$files"': "console=ttyS0"' "$bare_devices"
+	machine quiet 256 "$files"': "quiet"' "$none"
+	machine linux-huge 256 "$files"': "console=ttyS0"' "$bare_devices" '"hugepages": true'
+	machine quiet-huge 256 "$files"': "quiet"' "$none" '"hugepages": true'
+	echo "echo 128 >/proc/sys/vm/nr_hugepages" >"$work/huge"
 }
 
 # count JOB POINT WHAT: of $work/counts, the instructions from the job's exec up to there: kernel, vmm (in the user mode of

@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2154,SC2034 # variables of table and of one another
 #
 # What rows have in common that count instructions, in the icount lab (../icount).
 # Part of ../table.

@@ -1,9 +1,9 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2154,SC2034 # variables of table and of one another
 #
 # Instructions for each access of a guest that the VMM has to answer (icount lab).
 # Part of ../table.
 
-. "$here/rows/counts.sh"
+use counts
 
 row_exits()
 {
@@ -25,7 +25,7 @@ row_exits()
 		series=${words%% *} words=${words#* }
 		result "exits: $words with nothing there, VMM" "$(per_access exits "$series" vmm)" \
 			"$(per_access exits-qemu "$series" vmm)" "$(per_access exits-limit "$series" vmm)" instr "<= 0.125"
-		result "exits: the same" "$(per_access exits "$series" vmm)" "" "" instr "<= 300 itself"
+		result "exits: the same" "$(per_access exits "$series" vmm)" "" "" instr "<= 300 absolute"
 		result "exits: the same, kernel" "$(per_access exits "$series" kernel)" \
 			"$(per_access exits-qemu "$series" kernel)" "$(per_access exits-limit "$series" kernel)" instr ""
 	done

@@ -1,9 +1,9 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2154,SC2034 # variables of table and of one another
 #
 # System calls and user instructions from exec to a guest's first instruction (icount lab).
 # Part of ../table.
 
-. "$here/rows/counts.sh"
+use counts
 
 # hellos WORDS MACHINE: the lines of the table for that machine.
 hellos()
