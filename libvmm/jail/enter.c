@@ -129,12 +129,15 @@ static bool bounding_empty(void)
 	return true;
 }
 
-/* All sixty-four: the kernel may know more than the headers do. Refused without CAP_SETPCAP. */
-static void drop_bounding(void)
+/* All that the kernel has, which may be more than the headers do. Refused without CAP_SETPCAP. */
+static bool bounding_dropped(void)
 {
-	for (unsigned long cap = 0; cap < 64; cap++) {
-		(void)prctl(PR_CAPBSET_DROP, cap, 0, 0, 0);
+	unsigned long cap = 0;
+
+	while (prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) == 0) {
+		cap++;
 	}
+	return cap > CAP_LAST_CAP && errno == EINVAL;
 }
 
 static int drop_caps(struct vmm_jail_level *level, struct vmm_error *err)
@@ -142,8 +145,7 @@ static int drop_caps(struct vmm_jail_level *level, struct vmm_error *err)
 	struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
 	struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = {{0}};
 
-	drop_bounding();
-	level->no_bounding = bounding_empty();
+	level->no_bounding = bounding_dropped() || bounding_empty();
 	/* Unknown before Linux 4.3, where there is nothing to clear. */
 	(void)prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
 	if (syscall(SYS_capset, &head, none) != 0) {

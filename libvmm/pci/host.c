@@ -49,6 +49,7 @@ struct vmm_pci_host {
 	struct window windows[WINDOWS];
 	struct vmm_pci_function bridge;
 	struct vmm_pci_function *slots[VMM_PCI_SLOTS];
+	unsigned slots_end; /* past the last one taken */
 };
 
 const struct vmm_pci_platform *vmm_pci_host_platform(const struct vmm_pci_host *host)
@@ -232,7 +233,8 @@ struct target {
 /* Where BARs overlap, the lower slot answers: some answer, always the same. Lock held. */
 static bool find_bar(struct vmm_pci_host *host, uint64_t gpa, unsigned len, struct target *t)
 {
-	for (unsigned slot = 0; slot < VMM_PCI_SLOTS; slot++) {
+	/* In slot 0 is the bridge, which has none. */
+	for (unsigned slot = 1; slot < host->slots_end; slot++) {
 		struct vmm_pci_function *fn = host->slots[slot];
 
 		for (unsigned i = 0; fn && i < VMM_PCI_BARS; i++) {
@@ -353,6 +355,9 @@ void vmm_pci_host_add(struct vmm_pci_host *host, struct vmm_pci_function *fn)
 		vmm_pci_msix_set_requester(fn->msix, fn->slot << 3);
 	}
 	host->slots[fn->slot] = fn;
+	if (fn->slot >= host->slots_end) {
+		host->slots_end = fn->slot + 1;
+	}
 	lock(host);
 	vmm_pci_config_reset(fn);
 	unlock(host);
