@@ -107,6 +107,7 @@ int vmm_image_load_initrd(const struct vmm_image *image, const struct vmm_initrd
 				     (unsigned long long)(room->ram / MIB));
 	}
 	*gpa = (room->top - image->size) & ~(room->align - 1);
+	vmm_mem_expect(mem, *gpa, image->size);
 	ret = vmm_mem_iov(mem, *gpa, image->size, &iov);
 	if (ret == 0) {
 		ret = image->read(image->ctx, 0, iov.iov_base, iov.iov_len);

@@ -32,6 +32,11 @@
 #endif
 #define MFD_HUGE_PAGES (MFD_HUGETLB | 21u << 26) /* of 2^21 bytes */
 
+/* Linux 6.1 */
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE 25
+#endif
+
 /* Linux 6.10; the number is the same on every architecture. */
 #ifndef SYS_mseal
 #define SYS_mseal 462
@@ -126,8 +131,10 @@ static int map_region(struct vmm_mem *mem, uint8_t **at, const struct vmm_mem_sh
 	if (host == MAP_FAILED) {
 		return -errno;
 	}
-	/* Guest RAM has no place in a core dump; failing to say so harms nothing. */
+	/* Guest RAM has no place in a core dump, and likes huge pages where the host gives those
+	 * who ask; failing to say so harms nothing. */
 	(void)madvise(host, r->size, MADV_DONTDUMP);
+	(void)madvise(host, r->size, MADV_HUGEPAGE);
 	mem->regions[mem->count++] = (struct vmm_mem_mapping){
 		.gpa = r->gpa,
 		.size = r->size,
@@ -332,6 +339,23 @@ int vmm_mem_get_mapping(const struct vmm_mem *mem, size_t index, struct vmm_mem_
 uint64_t vmm_mem_size(const struct vmm_mem *mem)
 {
 	return mem->total;
+}
+
+void vmm_mem_expect(const struct vmm_mem *mem, vmm_gpa gpa, uint64_t len)
+{
+	uint8_t *host = len > 0 ? vmm_mem_ptr(mem, gpa, len, 1) : NULL;
+	uint64_t skip = (HUGE_PAGE - (uintptr_t)host % HUGE_PAGE) % HUGE_PAGE;
+
+	if (!host || len < skip + HUGE_PAGE) {
+		return;
+	}
+	host += skip;
+	len = (len - skip) / HUGE_PAGE * HUGE_PAGE;
+	/* Where there is nothing yet, the kernel sees nothing to make larger. */
+	for (uint64_t at = 0; at < len; at += HUGE_PAGE) {
+		(void)*(volatile uint8_t *)(host + at);
+	}
+	(void)madvise(host, len, MADV_COLLAPSE);
 }
 
 int vmm_mem_clear(struct vmm_mem *mem)

@@ -230,6 +230,56 @@ START_TEST(mem_clear_zeroes_everything)
 }
 END_TEST
 
+/* KiB of shared memory that this process has mapped by huge pages. */
+static long huge_mapped(void)
+{
+	FILE *file = fopen("/proc/self/smaps_rollup", "r");
+	char line[128];
+	long kib = 0;
+
+	while (file && fgets(line, sizeof(line), file)) {
+		(void)sscanf(line, "ShmemPmdMapped: %ld", &kib);
+	}
+	if (file) {
+		(void)fclose(file);
+	}
+	return kib;
+}
+
+/* Where the host has huge pages at all, which this machine's kernel need not. */
+START_TEST(mem_expect_keeps_the_contents_and_takes_whole_pages)
+{
+	const struct vmm_mem_region regions[] = {{0, 16 * MIB}, {4 * GIB, MIB}};
+	struct vmm_mem *mem;
+	char byte = 7;
+
+	ck_assert_int_eq(vmm_mem_create(&mem, regions, 2, NULL), 0);
+	ck_assert_int_eq(vmm_mem_write(mem, 5 * MIB, &byte, 1), 0);
+	/* Too small, empty, beyond the end, across two regions, nowhere. */
+	vmm_mem_expect(mem, 0, 2 * MIB - 1);
+	vmm_mem_expect(mem, MIB, 3 * MIB - 1);
+	vmm_mem_expect(mem, 4 * GIB, MIB);
+	vmm_mem_expect(mem, 0, 0);
+	vmm_mem_expect(mem, 8 * MIB, 8 * MIB + 1);
+	vmm_mem_expect(mem, 8 * MIB, UINT64_MAX);
+	vmm_mem_expect(mem, 2 * GIB, 4 * MIB);
+	ck_assert_int_eq(huge_mapped(), 0);
+	vmm_mem_expect(mem, 3 * MIB, 6 * MIB);
+	byte = 0;
+	ck_assert_int_eq(vmm_mem_read(mem, 5 * MIB, &byte, 1), 0);
+	ck_assert_int_eq(byte, 7);
+	ck_assert_int_eq(vmm_mem_write(mem, 7 * MIB, &byte, 1), 0);
+	ck_assert_int_eq(vmm_mem_write(mem, 4 * MIB, &byte, 1), 0);
+	/* Of 3 to 9 MiB two are whole. */
+	ck_assert_int_le(huge_mapped(), 4096);
+	printf("figure: expected memory: %ld KiB of 4096 in huge pages\n", huge_mapped());
+	ck_assert_int_eq(vmm_mem_clear(mem), 0);
+	ck_assert_int_eq(vmm_mem_read(mem, 7 * MIB, &byte, 1), 0);
+	ck_assert_int_eq(byte, 0);
+	vmm_mem_destroy(mem);
+}
+END_TEST
+
 /* The host's pool of huge pages; -1: not known, or not to be changed. */
 static long pool(const char *mode, long pages)
 {
@@ -413,6 +463,7 @@ SUITE_MAIN("mem", mem_create_bad_regions_are_refused, mem_create_without_descrip
 	   mem_reports_its_layout, mem_fd_is_sealed, mem_check_agrees_with_wide_arithmetic,
 	   mem_read_write_round_trip_and_all_or_nothing,
 	   mem_iov_and_ptr_translate_within_one_region, mem_clear_zeroes_everything,
+	   mem_expect_keeps_the_contents_and_takes_whole_pages,
 	   mem_huge_takes_whole_pages_from_the_pool, mem_guards_surround_each_region,
 	   mem_shared_maps_the_owners_memory, mem_shared_bad_regions_are_refused,
 	   mem_seal_keeps_mappings_and_guards)

@@ -104,6 +104,13 @@ int vmm_mem_get_mapping(const struct vmm_mem *mem, size_t index, struct vmm_mem_
 /* Bytes of RAM in all regions. */
 uint64_t vmm_mem_size(const struct vmm_mem *mem);
 
+/*
+ * A hint: [gpa, gpa + len) is about to be written as a whole. What of it is whole huge pages takes
+ * such from the host, if it has some to give, instead of a page fault for each 4 KiB. The contents
+ * do not change; a range that is not in RAM is ignored.
+ */
+void vmm_mem_expect(const struct vmm_mem *mem, vmm_gpa gpa, uint64_t len);
+
 /* Makes all of RAM read as zero again and gives the pages back to the host. 0, errno, or
  * -EOPNOTSUPP for memory of somebody else's. */
 int vmm_mem_clear(struct vmm_mem *mem);

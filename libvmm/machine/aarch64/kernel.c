@@ -154,6 +154,7 @@ int vmm_arm_load(const struct vmm_image *image, struct arm_gunzip *gunzip,
 				     (unsigned long long)(enough(plan) >> 20),
 				     (unsigned long long)(layout->ram >> 20));
 	}
+	vmm_mem_expect(mem, plan->gpa, plan->size);
 	ret = vmm_mem_iov(mem, plan->gpa, plan->gzip ? plan->size : image->size, &iov);
 	if (ret == 0 && plan->gzip) {
 		return unpack(image, gunzip, &iov, err);

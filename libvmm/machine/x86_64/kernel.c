@@ -50,6 +50,7 @@ int vmm_x86_load(const struct vmm_image *image, const struct x86_plan *plan, str
 		if (s->size == 0) {
 			continue;
 		}
+		vmm_mem_expect(mem, s->gpa, s->size);
 		ret = vmm_mem_iov(mem, s->gpa, s->size, &iov);
 		if (ret == 0) {
 			ret = image->read(image->ctx, s->offset, iov.iov_base, iov.iov_len);
