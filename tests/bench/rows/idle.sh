@@ -19,7 +19,8 @@ toll()
 	done | awk 'NF == 3 { run += $1 } NF == 2 { switches += $2 } END { printf "%.1f %d\n", run / 1000, switches }'
 }
 
-# idle COMMAND...: processor time in us in a minute, and wake-ups in a minute, of one that has nothing to do.
+# idle COMMAND...: processor time in us in a minute, and wake-ups in a minute, of one that has nothing to do. (Threads that end
+# meanwhile take what they had with them.)
 idle()
 {
 	local pid before after
@@ -35,7 +36,7 @@ idle()
 	after=$(toll "$pid")
 	kill "$pid"
 	wait "$pid" 2>/dev/null || true
-	echo "$before $after" | awk -v s="$idle_seconds" '{ printf "%.0f %.0f\n", ($3 - $1) * 60 / s, ($4 - $2) * 60 / s }'
+	echo "$before $after" | awk -v s="$idle_seconds" '{ run = $3 - $1; switches = $4 - $2; printf "%.0f %.0f\n", (run > 0 ? run : 0) * 60 / s, (switches > 0 ? switches : 0) * 60 / s }'
 }
 
 row_idle()
