@@ -56,13 +56,13 @@ linux_machines()
 }
 
 # count JOB POINT WHAT: of $work/counts, the instructions from the job's exec up to there: kernel, vmm (in the user mode of
-# all its processes), total, or calls, which are system calls.
+# all its processes), total, work (total without what is no VMM: a guest that waits), or calls, which are system calls.
 count()
 {
 	awk -v job="$1" -v point="$2" -v what="$3" '
 		$1 == job && $2 == point {
 			column["kernel"] = 3; column["vmm"] = 4; column["calls"] = 6
-			printf "%.0f", what == "total" ? $3 + $4 + $5 : $column[what]
+			printf "%.0f", what == "total" ? $3 + $4 + $5 : what == "work" ? $3 + $4 : $column[what]
 		}' "$work/counts"
 }
 
