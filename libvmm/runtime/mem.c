@@ -45,6 +45,7 @@
 struct vmm_mem {
 	int fd; /* -1 where the memory is somebody else's */
 	bool sealed;
+	bool cleared; /* once, at least */
 	size_t count;
 	uint64_t total;
 	void *reservation;
@@ -346,7 +347,7 @@ void vmm_mem_expect(const struct vmm_mem *mem, vmm_gpa gpa, uint64_t len)
 	uint8_t *host = len > 0 ? vmm_mem_ptr(mem, gpa, len, 1) : NULL;
 	uint64_t skip = (HUGE_PAGE - (uintptr_t)host % HUGE_PAGE) % HUGE_PAGE;
 
-	if (!host || len < skip + HUGE_PAGE) {
+	if (!host || mem->cleared || len < skip + HUGE_PAGE) {
 		return;
 	}
 	host += skip;
@@ -367,6 +368,7 @@ int vmm_mem_clear(struct vmm_mem *mem)
 	    0) {
 		return -errno;
 	}
+	mem->cleared = true;
 	return 0;
 }
 

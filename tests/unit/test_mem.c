@@ -276,6 +276,9 @@ START_TEST(mem_expect_keeps_the_contents_and_takes_whole_pages)
 	ck_assert_int_eq(vmm_mem_clear(mem), 0);
 	ck_assert_int_eq(vmm_mem_read(mem, 7 * MIB, &byte, 1), 0);
 	ck_assert_int_eq(byte, 0);
+	/* Whoever clears memory is at a reboot, and may be sealed. */
+	vmm_mem_expect(mem, 0, 16 * MIB);
+	ck_assert_int_eq(huge_mapped(), 0);
 	vmm_mem_destroy(mem);
 }
 END_TEST

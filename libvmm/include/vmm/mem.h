@@ -107,7 +107,8 @@ uint64_t vmm_mem_size(const struct vmm_mem *mem);
 /*
  * A hint: [gpa, gpa + len) is about to be written as a whole. What of it is whole huge pages takes
  * such from the host, if it has some to give, instead of a page fault for each 4 KiB. The contents
- * do not change; a range that is not in RAM is ignored.
+ * do not change; a range that is not in RAM is ignored. Nothing is done for memory that has been
+ * cleared: by then the process may have sealed itself against such requests.
  */
 void vmm_mem_expect(const struct vmm_mem *mem, vmm_gpa gpa, uint64_t len);
 
