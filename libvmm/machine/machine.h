@@ -105,7 +105,9 @@ void vmm_machine_unplace_virtio(struct vmm_machine *machine);
 
 /* Can this machine boot what fd holds? -ENOEXEC with words; -EIO, -EINVAL (not a plain file). */
 int vmm_machine_check_kernel(int fd, struct vmm_error *err);
-/* -E2BIG when the boot protocols have no room for it. */
+/* The longest command line, without its NUL: Linux's COMMAND_LINE_SIZE, the same everywhere. */
+#define VMM_MACHINE_CMDLINE_MAX 2047u
+/* -E2BIG when it is longer. */
 int vmm_machine_check_cmdline(const char *cmdline, struct vmm_error *err);
 
 struct vmm_machine_image {

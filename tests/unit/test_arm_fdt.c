@@ -15,6 +15,7 @@
 
 #include "machine/aarch64/arm.h"
 #include "machine/aarch64/layout.h"
+#include "machine/machine.h"
 #include "suite.h"
 
 #define VCPUS_MAX    64u
@@ -25,7 +26,7 @@
 
 static uint64_t mpidrs[VCPUS_MAX];
 static struct arm_layout layout;
-static char cmdline[CMDLINE_MAX + 1];
+static char cmdline[VMM_MACHINE_CMDLINE_MAX + 1];
 static struct arm_fdt config;
 static uint64_t words[FDT_SIZE / 8]; /* aligned as the guest's memory is */
 static const void *const tree = words;
@@ -438,8 +439,8 @@ START_TEST(fdt_command_line_of_any_bytes_arrives)
 	cmdline[255] = '\0';
 	(void)build();
 	assert_string(node("/chosen"), "bootargs", cmdline);
-	memset(cmdline, 'x', CMDLINE_MAX);
-	cmdline[CMDLINE_MAX] = '\0';
+	memset(cmdline, 'x', VMM_MACHINE_CMDLINE_MAX);
+	cmdline[VMM_MACHINE_CMDLINE_MAX] = '\0';
 	config.vcpus = VMM_VCPUS_MAX;
 	/* Nothing is longer than this tree: there is room for twice as much. */
 	ck_assert_int_lt(build(), FDT_SIZE / 2);

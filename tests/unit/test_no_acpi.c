@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "machine/machine.h"
 #include "machine/x86_64/layout.h"
 #include "machine/x86_64/x86.h"
 #include "suite.h"
@@ -47,13 +48,13 @@ END_TEST
 /* The longest there can be fits, and is all there. */
 START_TEST(words_for_all_devices_have_room)
 {
-	static char cmdline[CMDLINE_MAX + 1];
+	static char cmdline[VMM_MACHINE_CMDLINE_MAX + 1];
 	size_t cap = sizeof(cmdline) + (size_t)VIRTIO_PLACES * X86_VIRTIO_WORD_MAX;
 	char *line = malloc(cap);
 	const char *at = line;
 
 	ck_assert_ptr_nonnull(line);
-	memset(cmdline, 'x', CMDLINE_MAX);
+	memset(cmdline, 'x', VMM_MACHINE_CMDLINE_MAX);
 	vmm_x86_virtio_cmdline(cmdline, VIRTIO_PLACES, line, cap);
 	for (unsigned i = 0; i < VIRTIO_PLACES; i++) {
 		char *end;

@@ -50,9 +50,6 @@
 /* An initrd must lie within 32 GiB of the kernel, in whole GiB that cover both. */
 #define INITRD_WINDOW GIB(32)
 
-/* The longest command line, without its NUL: Linux's COMMAND_LINE_SIZE. */
-#define CMDLINE_MAX 2047u
-
 /* The device tree stands in the last 2 MiB of what the kernel maps first; it may not be larger. */
 #define FDT_ROOM MIB(2)
 #define FDT_SIZE KIB(64)

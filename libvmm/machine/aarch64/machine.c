@@ -240,18 +240,6 @@ int vmm_machine_check_kernel(int fd, struct vmm_error *err)
 	return ret;
 }
 
-int vmm_machine_check_cmdline(const char *cmdline, struct vmm_error *err)
-{
-	size_t len = strlen(cmdline);
-
-	if (len > CMDLINE_MAX) {
-		return vmm_error_set(err, -E2BIG,
-				     "the command line has %zu bytes, at most %u are possible", len,
-				     CMDLINE_MAX);
-	}
-	return 0;
-}
-
 static int load_kernel(struct vmm_machine *m, int fd, struct arm_plan *plan, struct vmm_error *err)
 {
 	static const unsigned kib[] = {0, 4, 16, 64};

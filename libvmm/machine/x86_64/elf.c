@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "machine/machine.h"
 #include "machine/x86_64/layout.h"
 
 #define PHDRS_MAX      64u
@@ -185,7 +186,7 @@ int vmm_x86_plan_elf(const struct vmm_image *image, struct x86_plan *plan, struc
 	}
 	plan->boot = X86_BOOT_PVH;
 	plan->initrd_last = HOLE_GPA - 1;
-	plan->cmdline_max = CMDLINE_MAX;
+	plan->cmdline_max = VMM_MACHINE_CMDLINE_MAX;
 	return 0;
 }
 

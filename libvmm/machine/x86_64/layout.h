@@ -28,9 +28,6 @@
 #define BIOS_SIZE      UINT64_C(0x10)
 #define HIGH_RAM_GPA   MIB(1) /* kernels load from here on */
 
-/* The longest command line, without its NUL: Linux's COMMAND_LINE_SIZE. */
-#define CMDLINE_MAX 2047u
-
 /* RAM below 4 GiB ends here at the latest; the rest of it is at 4 GiB. */
 #define HOLE_GPA    GIB(3)
 #define HOLE_END    GIB(4)

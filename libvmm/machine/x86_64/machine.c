@@ -22,7 +22,7 @@ struct vmm_machine {
 	bool com1;
 	unsigned virtio; /* virtio-mmio devices */
 	/* The command line of the boot, as far as it is not the image's own. */
-	char cmdline[CMDLINE_MAX + VIRTIO_PLACES * X86_VIRTIO_WORD_MAX + 1];
+	char cmdline[VMM_MACHINE_CMDLINE_MAX + VIRTIO_PLACES * X86_VIRTIO_WORD_MAX + 1];
 };
 
 int vmm_machine_host_check(int kvm_fd, struct vmm_error *err)
@@ -233,18 +233,6 @@ int vmm_machine_check_kernel(int fd, struct vmm_error *err)
 	int ret = vmm_image_fd(&image, &file, fd, err);
 
 	return ret < 0 ? ret : vmm_x86_plan(&image, &plan, err);
-}
-
-int vmm_machine_check_cmdline(const char *cmdline, struct vmm_error *err)
-{
-	size_t len = strlen(cmdline);
-
-	if (len > CMDLINE_MAX) {
-		return vmm_error_set(err, -E2BIG,
-				     "the command line has %zu bytes, at most %u are possible", len,
-				     CMDLINE_MAX);
-	}
-	return 0;
 }
 
 static int load_initrd(struct vmm_machine *m, int fd, const struct x86_plan *plan,
