@@ -12,7 +12,9 @@
 #include <vmm/process.h>
 #include <vmm/virtio.h>
 
+#include "clock.h"
 #include "guest/plan.h"
+#include "stats.h"
 
 #define EXIT_SKIPPED 77
 /* A round is quiet in which others had no more of the machine. */
@@ -45,7 +47,6 @@ void die(const char *fmt, ...) VMM_PRINTF(1, 2) __attribute__((noreturn));
 void skip(const char *fmt, ...) VMM_PRINTF(1, 2) __attribute__((noreturn));
 /* Dies when ret is below 0. */
 void must(int ret, const struct vmm_error *err);
-double now_us(void);
 
 /* ---- device.c ---- */
 
@@ -116,10 +117,5 @@ void measure_cost(const struct options *options);
 void report_rounds(const struct result *r);
 /* Prints the comparison. False on gross excess. */
 bool report(struct result *result, const struct options *options);
-
-/* ---- stats.c ---- */
-
-/* Sorts values, and returns the one with a share of q (0 to 1) below it. count > 0. */
-double quantile(double *values, size_t count, double q);
 
 #endif

@@ -5,14 +5,15 @@
  * milliseconds that took. Ends them (SIGTERM) when its standard input does, and exits 0 when all of
  * them were there until then.
  */
-#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "clock.h"
+#include "command.h"
 
 #define COUNT_MAX 1000
 #define PATIENCE  20000 /* ms */
@@ -22,45 +23,16 @@ static struct member {
 	int out;
 } members[COUNT_MAX];
 
-static double now_ms(void)
-{
-	struct timespec ts;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (double)ts.tv_sec * 1e3 + (double)ts.tv_nsec / 1e6;
-}
-
-static void run_child(char **words, int out)
-{
-	int null = open("/dev/null", O_RDWR);
-
-	(void)dup2(null, STDIN_FILENO);
-	(void)dup2(out, STDOUT_FILENO);
-	(void)dup2(null, STDERR_FILENO);
-	(void)execv(words[0], words);
-	_exit(127);
-}
-
 /* False when it said nothing. */
 static int start(struct member *m, char **words)
 {
 	struct pollfd ready;
-	double began;
-	int ends[2];
+	double began = now_ms();
 	char byte;
 
-	if (pipe2(ends, O_CLOEXEC) != 0) {
-		return 0;
-	}
-	began = now_ms();
-	m->pid = fork();
-	if (m->pid == 0) {
-		run_child(words, ends[1]);
-	}
-	(void)close(ends[1]);
-	m->out = ends[0];
-	ready = (struct pollfd){.fd = ends[0], .events = POLLIN};
-	if (poll(&ready, 1, PATIENCE) != 1 || read(ends[0], &byte, 1) != 1) {
+	m->pid = command_start(words, &m->out);
+	ready = (struct pollfd){.fd = m->out, .events = POLLIN};
+	if (m->pid < 0 || poll(&ready, 1, PATIENCE) != 1 || read(m->out, &byte, 1) != 1) {
 		return 0;
 	}
 	(void)printf("%d %.3f\n", (int)m->pid, now_ms() - began);

@@ -9,13 +9,13 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <vmm/vm.h>
 
-#include "bench.h"
+#include "clock.h"
 #include "limit_vm.h"
+#include "stats.h"
 
 #define MEMORY     ((size_t)16 << 20)
 #define CYCLES_MAX 10000
@@ -24,14 +24,6 @@ static _Noreturn void end(const char *why)
 {
 	(void)fprintf(stderr, "cycle: %s\n", why);
 	exit(1);
-}
-
-static double now_ms(void)
-{
-	struct timespec ts;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (double)ts.tv_sec * 1e3 + (double)ts.tv_nsec / 1e6;
 }
 
 static void cycle_library(int kvm, int kernel)

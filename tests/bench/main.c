@@ -51,14 +51,6 @@ void must(int ret, const struct vmm_error *err)
 	}
 }
 
-double now_us(void)
-{
-	struct timespec ts;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (double)ts.tv_sec * 1e6 + (double)ts.tv_nsec / 1e3;
-}
-
 static void usage(FILE *to)
 {
 	(void)fputs(

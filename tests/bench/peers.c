@@ -13,7 +13,6 @@
  * less than LONG_MS are too short for the kernel's count of idle time to say.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -21,10 +20,12 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "clock.h"
+#include "command.h"
 #include "idle.h"
+#include "stats.h"
 
 #define PEERS_MAX   8
 #define WORDS_MAX   96
@@ -72,14 +73,6 @@ static void die(const char *what, const char *which)
 	exit(1);
 }
 
-static double now_ms(void)
-{
-	struct timespec ts;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (double)ts.tv_sec * 1e3 + (double)ts.tv_nsec / 1e6;
-}
-
 static void read_peers(const char *path)
 {
 	FILE *file = fopen(path, "r");
@@ -106,19 +99,6 @@ static void read_peers(const char *path)
 }
 
 /* ---- one run ---- */
-
-/* The child's side: standard output is the pipe, all else is nothing. */
-static void run_child(const struct peer *p, int out)
-{
-	int null = open("/dev/null", O_RDWR);
-
-	(void)setpgid(0, 0);
-	(void)dup2(null, STDIN_FILENO);
-	(void)dup2(out, STDOUT_FILENO);
-	(void)dup2(null, STDERR_FILENO);
-	(void)execv(p->words[0], p->words);
-	_exit(127);
-}
 
 static void add(struct run *run, const char *key, double value)
 {
@@ -184,30 +164,23 @@ static void run_once(struct run *run, const struct peer *p)
 {
 	double all = -1e3 * now_ms() * (double)sysconf(_SC_NPROCESSORS_ONLN);
 	double foreign = idle_us() + used_us();
-	int ends[2];
 	double began;
 	pid_t pid;
+	int out;
 
 	memset(run, 0, sizeof(*run));
 	add(run, "first", 0);
 	add(run, "end", 0);
 	add(run, "foreign", 0);
-	if (pipe2(ends, O_CLOEXEC) != 0) {
-		die(strerror(errno), "pipe");
-	}
 	began = now_ms();
-	pid = fork();
-	if (pid == 0) {
-		run_child(p, ends[1]);
-	}
-	(void)close(ends[1]);
+	pid = command_start(p->words, &out);
 	if (pid < 0) {
-		die(strerror(errno), "fork");
+		die(strerror(errno), p->name);
 	}
-	listen_to(run, p, pid, ends[0], began);
+	listen_to(run, p, pid, out, began);
 	(void)waitpid(pid, NULL, 0);
 	run->values[END] = now_ms() - began;
-	(void)close(ends[0]);
+	(void)close(out);
 	all += 1e3 * now_ms() * (double)sysconf(_SC_NPROCESSORS_ONLN);
 	foreign += all - idle_us() - used_us();
 	run->values[FOREIGN] = foreign > 0 ? 100 * foreign / all : 0;
@@ -246,22 +219,14 @@ static void note(struct peer *p, const struct run *run, unsigned round)
 
 /* ---- all of them ---- */
 
-static int compare(const void *a, const void *b)
-{
-	double x = *(const double *)a;
-	double y = *(const double *)b;
-
-	return (x > y) - (x < y);
-}
-
 static void print(struct peer *p, unsigned rounds)
 {
 	for (size_t i = 0; i < p->count; i++) {
 		double *values = p->values[i];
 
-		qsort(values, rounds, sizeof(*values), compare);
-		(void)printf("%s %s %.3f %.3f %.3f\n", p->name, p->keys[i], values[rounds / 2],
-			     values[rounds / 4], values[rounds * 3 / 4]);
+		(void)printf("%s %s %.3f %.3f %.3f\n", p->name, p->keys[i],
+			     quantile(values, rounds, 0.5), quantile(values, rounds, 0.25),
+			     quantile(values, rounds, 0.75));
 	}
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "bench.h"
+#include "stats.h"
 
 #include <stdlib.h>
 

@@ -1,18 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* tsc: prints how many ticks of the TSC there are in a millisecond, for guests that count them. */
 #include <stdio.h>
-#include <time.h>
 #include <x86intrin.h>
 
+#include "clock.h"
+
 #define MEASURE_MS 100.0
-
-static double now_ms(void)
-{
-	struct timespec ts;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (double)ts.tv_sec * 1e3 + (double)ts.tv_nsec / 1e6;
-}
 
 int main(void)
 {
