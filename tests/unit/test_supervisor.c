@@ -9,17 +9,20 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #include <vmm/loop.h>
 #include <vmm/vm.h>
 
+#include "faultinj.h"
 #include "fdcount.h"
 #include "vm/channel.h"
 #include "vm/childlog.h"
 #include "vm/counters.h"
 #include "vm/pump.h"
+#include "vm/server.h"
 
 static struct vmm_loop *loop;
 static struct vmm_error err;
@@ -504,6 +507,68 @@ START_TEST(channel_end_is_noticed_once_what_was_said_before_is_read)
 }
 END_TEST
 
+/* ---- processes ---- */
+
+static void on_end(void *ctx)
+{
+	(void)ctx;
+}
+
+/* Calls before, in and after those of fork; more than there are. */
+#define FAULTS 150u
+
+/*
+ * Two devices' processes, of which the n-th call fails, in this process or in one of its copies:
+ * both run, or neither does and nothing is left.
+ */
+START_TEST(servers_all_or_none_and_nothing_left)
+{
+	struct vm_nursery nursery = {.log = &test_log, .uid = 54321};
+	struct vm_devices owner = {.nursery = &nursery, .program = "/bin/true"};
+	struct vm_device devices[2];
+	struct vm_device *list[] = {&devices[0], &devices[1]};
+	unsigned failed = 0;
+	unsigned fds;
+
+	begin();
+	nursery.loop = loop;
+	for (unsigned i = 0; i < 2; i++) {
+		devices[i] = (struct vm_device){.owner = &owner,
+						.id = i == 0 ? "first" : "second",
+						.shape = vmm_dev_shape_find("rng"),
+						.fds = {STDIN_FILENO, -1}};
+	}
+	fds = fdcount();
+	for (unsigned n = 0; n < FAULTS; n++) {
+		struct faultinj f = {.n = n};
+		struct vm_server *servers[2];
+		size_t which = 99;
+		int ret;
+
+		memset(&err, 0, sizeof(err));
+		(void)faultinj_next(&f);
+		ret = vm_servers_start(servers, list, 2, on_end, &which, &err);
+		faultinj_stop(&f);
+		if (ret < 0) {
+			failed++;
+			ck_assert_uint_lt(which, 2);
+			ck_assert_int_ne(err.message[0], '\0');
+			ck_assert_ptr_null(servers[0]);
+			ck_assert_ptr_null(servers[1]);
+		} else {
+			ck_assert_msg(!f.failed, "%u: %s", n, f.failed ? f.failed : "");
+			vm_server_end(servers[0]);
+			vm_server_end(servers[1]);
+		}
+		ck_assert_uint_eq(fdcount(), fds);
+		ck_assert_int_eq(waitpid(-1, NULL, WNOHANG), -1);
+	}
+	ck_assert_uint_ge(failed, 20);
+	printf("figure: servers of devices: %u points made to fail, leaks 0\n", failed);
+	end();
+}
+END_TEST
+
 SUITE_MAIN("supervisor", childlog_lines_bear_the_name_and_their_level,
 	   childlog_ready_is_noticed_and_not_logged,
 	   childlog_bytes_are_made_printable_and_lines_bounded,
@@ -515,4 +580,5 @@ SUITE_MAIN("supervisor", childlog_lines_bear_the_name_and_their_level,
 	   channel_refusal_comes_with_its_words_made_harmless,
 	   channel_reply_to_another_question_is_a_breach,
 	   channel_silence_and_endless_talk_have_an_end,
-	   channel_end_is_noticed_once_what_was_said_before_is_read)
+	   channel_end_is_noticed_once_what_was_said_before_is_read,
+	   servers_all_or_none_and_nothing_left)

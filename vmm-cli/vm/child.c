@@ -201,6 +201,8 @@ int vm_children_start(struct vm_child *const *children, struct vm_nursery *n,
 			close_fd(&b.each[i].socket);
 			close_fd(&b.each[i].log);
 		}
+	} else {
+		(void)vmm_error_set(err, ret, "out of memory");
 	}
 	free(b.each);
 	free(b.configs);
