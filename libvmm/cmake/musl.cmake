@@ -29,7 +29,8 @@ if(VMM_TARGET STREQUAL aarch64)
 	# Return addresses are signed. Landing pads would have no effect: musl's own code has none.
 	string(APPEND CMAKE_C_FLAGS_INIT " -mbranch-protection=pac-ret")
 endif()
-set(CMAKE_C_FLAGS_RELEASE_INIT "-Os -g0 -DNDEBUG -flto=auto -fno-fat-lto-objects -fno-asynchronous-unwind-tables")
+# CMake puts -O3 -DNDEBUG behind these.
+set(CMAKE_C_FLAGS_RELEASE_INIT "-g0 -flto=auto -fno-fat-lto-objects -fno-asynchronous-unwind-tables")
 
 set(CMAKE_C_LINK_EXECUTABLE "<CMAKE_C_COMPILER> <FLAGS> -nostdlib -static-pie -Wl,--no-dynamic-linker -Wl,-s \
 -Wl,-z,relro,-z,now,-z,noexecstack,-z,separate-code -L${_musl_lib} ${_musl_lib}/rcrt1.o ${_musl_lib}/crti.o ${_gcc_crtbeginS.o} \
