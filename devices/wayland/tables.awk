@@ -32,6 +32,8 @@ function add_arg(    type) {
 	type = attribute("type")
 	if (message == "" || !(type in code))
 		fail("an argument of type \"" type "\"")
+	if (type == "new_id" && makes[message]++)
+		fail("two new ids in one message")
 	arg_type[message, args[message]] = type
 	arg_null[message, args[message]] = attribute("allow-null") == "true"
 	arg_interface[message, args[message]++] = attribute("interface")
