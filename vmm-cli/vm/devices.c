@@ -140,7 +140,7 @@ int vm_devices_open(struct vm_devices *d, struct vm_config *config, bool restart
 	size_t i;
 
 	d->guest_memory = config->memory.size;
-	d->poll_us = config->poll_us;
+	d->poll_us = vm_config_poll_us(config);
 	d->list = calloc(config->disk_count + config->net_count + config->fs_count + 2,
 			 sizeof(*d->list));
 	if (!d->list) {
