@@ -47,23 +47,9 @@ static void print_help(FILE *out)
 
 /*
  * A starter may have closed the standard streams: the next file opened would take their place, and
- * a guest's console or a message end up in a disk image.
+ * a guest's console or a message end up in a disk image or a socket.
  */
 static void hold_standard_streams(void)
-{
-	int fd;
-
-	for (fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
-		/* open gives the lowest number that is free, which is this one. */
-		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) < 0) {
-			break;
-		}
-	}
-}
-
-/* Descriptors 0 to 2 are open from here on: a socket that got one of them would be written to as
- * if it were the terminal. */
-static void open_standard_descriptors(void)
 {
 	int fd;
 
@@ -80,7 +66,6 @@ int main(int argc, char **argv)
 	const char *name = argc > 1 ? argv[1] : "";
 	size_t i;
 
-	open_standard_descriptors();
 	hold_standard_streams();
 	for (i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
 		if (strcmp(name, commands[i].name) == 0) {

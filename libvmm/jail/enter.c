@@ -80,18 +80,20 @@ static int set_limit(const struct limit *limit, struct vmm_error *err)
 		uint64_t soft;
 		uint64_t hard;
 	} is, wanted = {limit->value, limit->value};
+	long ret = 0;
 
 	/* Not above what there is: that would take a capability. */
-	if (syscall(SYS_prlimit64, 0, limit->resource, NULL, &is) == 0) {
-		if (is.hard < limit->value) {
+	if (limit->value > 0) {
+		ret = syscall(SYS_prlimit64, 0, limit->resource, NULL, &is);
+		if (ret == 0 && is.hard < limit->value) {
 			wanted.soft = is.hard;
 			wanted.hard = is.hard;
 		}
-		if (syscall(SYS_prlimit64, 0, limit->resource, &wanted, NULL) == 0) {
-			return 0;
-		}
 	}
-	return vmm_error_wrap(err, -errno, "cannot limit %s", limit->name);
+	if (ret == 0) {
+		ret = syscall(SYS_prlimit64, 0, limit->resource, &wanted, NULL);
+	}
+	return ret == 0 ? 0 : vmm_error_wrap(err, -errno, "cannot limit %s", limit->name);
 }
 
 static int set_limits(const struct vmm_jail_config *config, unsigned fds, struct vmm_error *err)

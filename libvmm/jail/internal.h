@@ -23,6 +23,11 @@ int vmm_jail_compile(const struct vmm_jail_profile *profile, struct sock_filter 
 /* Takes every right Landlock knows from the calling thread. The ABI used, 0: no Landlock. */
 int vmm_jail_landlock(void);
 
+/*
+ * What a file of /proc says, as a string: its length, or -errno. What does not fit is left out.
+ */
+int vmm_jail_read_file(const char *path, char *text, size_t size);
+
 /* Maps uid and gid to 0 in the user namespace this process just entered, and no other. -errno. */
 int vmm_jail_map_ids(unsigned uid, unsigned gid);
 

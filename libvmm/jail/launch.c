@@ -17,7 +17,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
 #include <linux/capability.h>
 #include <poll.h>
 #include <sched.h>
@@ -37,10 +36,13 @@ _Noreturn static void fail(const struct launch *l, enum launch_step step)
 	_exit(1);
 }
 
-/* Above all places, so that putting one in place cannot overwrite another. */
+/*
+ * Above all places, so that putting one in place cannot overwrite another. What is to be closed at
+ * exec is said of all of them at once, later.
+ */
 static int out_of_the_way(const struct launch *l, int fd)
 {
-	int moved = fcntl(fd, F_DUPFD_CLOEXEC, l->top);
+	int moved = fcntl(fd, F_DUPFD, l->top);
 
 	if (moved < 0) {
 		fail(l, LAUNCH_FDS);
@@ -67,16 +69,17 @@ static void place_fds(struct launch *l)
 
 /*
  * Effective capabilities go with the user id, permitted ones are kept for rungs without a user
- * namespace. Dumpable, or files of /proc/self would belong to root.
+ * namespace. Dumpable, or files of /proc/self would belong to root. By the kernel's interface: a C
+ * library does it on all threads, and there is one.
  */
 static void become_user(const struct launch *l)
 {
 	uid_t uid = l->config->uid;
 	gid_t gid = l->config->gid;
 
-	if (setgroups(0, NULL) != 0 || prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) != 0 ||
-	    setresgid(gid, gid, gid) != 0 || setresuid(uid, uid, uid) != 0 ||
-	    prctl(PR_SET_DUMPABLE, 1, 0, 0, 0) != 0) {
+	if (syscall(SYS_setgroups, 0, NULL) != 0 || prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) != 0 ||
+	    syscall(SYS_setresgid, gid, gid, gid) != 0 ||
+	    syscall(SYS_setresuid, uid, uid, uid) != 0 || prctl(PR_SET_DUMPABLE, 1, 0, 0, 0) != 0) {
 		fail(l, LAUNCH_USER);
 	}
 }
@@ -115,13 +118,15 @@ static bool caller_is_there(const struct launch *l)
 	return poll(&p, 1, 0) == 0;
 }
 
+/* Handlers go at exec, but what is ignored would stay so. */
 static void default_signals(const struct launch *l)
 {
 	struct sigaction action = {.sa_handler = SIG_DFL};
 
-	/* Some cannot be set, and are as they should be. */
 	for (int signo = 1; signo <= SIGRTMAX; signo++) {
-		(void)sigaction(signo, &action, NULL);
+		if (l->ignored >> (signo - 1) & 1) {
+			(void)sigaction(signo, &action, NULL);
+		}
 	}
 	(void)sigprocmask(SIG_SETMASK, &l->unblocked, NULL);
 }

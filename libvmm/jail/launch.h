@@ -41,6 +41,7 @@ struct launch {
 	bool root;
 	uint64_t spaces;
 	sigset_t unblocked;
+	uint64_t ignored; /* by the caller: bit 0 is signal 1 */
 	/* Between begin and end: */
 	pid_t child; /* the launcher */
 	int pipe;    /* in the launcher, the writing end */

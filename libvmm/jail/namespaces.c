@@ -18,10 +18,16 @@
 #include "internal.h"
 #include "uapi.h"
 
+/* By openat, since musl's open sets close-on-exec once more, with a system call of its own. */
+static int open_file(const char *path, int flags)
+{
+	return openat(AT_FDCWD, path, flags | O_CLOEXEC);
+}
+
 static int write_file(const char *path, const char *text)
 {
 	size_t len = strlen(text);
-	int fd = open(path, O_WRONLY | O_CLOEXEC);
+	int fd = open_file(path, O_WRONLY);
 	int ret;
 
 	if (fd < 0) {
@@ -30,6 +36,23 @@ static int write_file(const char *path, const char *text)
 	ret = write(fd, text, len) == (ssize_t)len ? 0 : -errno;
 	(void)close(fd);
 	return ret;
+}
+
+int vmm_jail_read_file(const char *path, char *text, size_t size)
+{
+	int fd = open_file(path, O_RDONLY);
+	ssize_t got;
+
+	if (fd < 0) {
+		return -errno;
+	}
+	got = read(fd, text, size - 1);
+	if (got >= 0) {
+		text[got] = '\0';
+	}
+	got = got < 0 ? -errno : got;
+	(void)close(fd);
+	return (int)got;
 }
 
 int vmm_jail_map_ids(unsigned uid, unsigned gid)
@@ -55,16 +78,10 @@ static bool one_id(unsigned *outside)
 {
 	unsigned ids[3]; /* inside, outside, how many */
 	char text[128];
-	int fd = open("/proc/self/uid_map", O_RDONLY | O_CLOEXEC);
-	ssize_t got = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
 
-	if (fd >= 0) {
-		(void)close(fd);
-	}
-	if (got <= 0) {
+	if (vmm_jail_read_file("/proc/self/uid_map", text, sizeof(text)) < 0) {
 		return false;
 	}
-	text[got] = '\0';
 	/* NOLINTNEXTLINE(cert-err34-c): the kernel's numbers */
 	if (sscanf(text, "%u %u %u", &ids[0], &ids[1], &ids[2]) != 3 || ids[2] != 1) {
 		return false;
@@ -73,21 +90,14 @@ static bool one_id(unsigned *outside)
 	return true;
 }
 
-static bool same_file(int a, int b)
+/* True when the namespace of the path belongs to that user namespace. */
+static bool belongs_to(const char *path, const struct stat *user)
 {
-	struct stat sa;
-	struct stat sb;
-
-	return fstat(a, &sa) == 0 && fstat(b, &sb) == 0 && sa.st_dev == sb.st_dev &&
-	       sa.st_ino == sb.st_ino;
-}
-
-/* True when the namespace of the path belongs to the user namespace of the descriptor. */
-static bool belongs_to(const char *path, int user)
-{
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	int fd = open_file(path, O_RDONLY);
 	int owner = fd < 0 ? -1 : ioctl(fd, NS_GET_USERNS);
-	bool belongs = owner >= 0 && same_file(owner, user);
+	struct stat st;
+	bool belongs = owner >= 0 && fstat(owner, &st) == 0 && st.st_dev == user->st_dev &&
+		       st.st_ino == user->st_ino;
 
 	if (owner >= 0) {
 		(void)close(owner);
@@ -122,20 +132,16 @@ static bool *member(struct vmm_jail_level *level, size_t i)
 static void look(struct vmm_jail_level *level)
 {
 	unsigned outside = geteuid();
-	int user;
+	struct stat user;
 
 	level->pid_ns = getpid() == 1;
 	level->user_ns = one_id(&outside) && level->pid_ns;
 	level->uid_changed = outside != 0;
-	if (!level->user_ns) {
+	if (!level->user_ns || stat("/proc/self/ns/user", &user) != 0) {
 		return;
 	}
-	user = open("/proc/self/ns/user", O_RDONLY | O_CLOEXEC);
-	for (size_t i = 0; user >= 0 && i < SPACES; i++) {
-		*member(level, i) = belongs_to(spaces[i].path, user);
-	}
-	if (user >= 0) {
-		(void)close(user);
+	for (size_t i = 0; i < SPACES; i++) {
+		*member(level, i) = belongs_to(spaces[i].path, &user);
 	}
 }
 

@@ -9,9 +9,11 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "internal.h"
 #include "launch.h"
 #include "uapi.h"
 
@@ -223,10 +225,28 @@ static int run(struct launch *launches, size_t count, struct vmm_process *out, s
 	return ret;
 }
 
+/* As struct launch has it. All of them where it cannot be known. */
+static uint64_t ignored_signals(void)
+{
+	static const char field[] = "\nSigIgn:";
+	char text[4096];
+	const char *found = NULL;
+
+	if (vmm_jail_read_file("/proc/self/status", text, sizeof(text)) > 0) {
+		found = strstr(text, field);
+	}
+	/* Long lists of groups come before it, and may leave no room for the whole line. */
+	if (!found || !strchr(found + 1, '\n')) {
+		return UINT64_MAX;
+	}
+	return strtoull(found + strlen(field), NULL, 16);
+}
+
 /* Nothing of this process's may run in its copies, a handler for instance. */
 static int with_signals_blocked(struct launch *launches, size_t count, struct vmm_process *out,
 				size_t *failed, struct vmm_error *err)
 {
+	uint64_t ignored = ignored_signals();
 	sigset_t all;
 	sigset_t before;
 	int ret;
@@ -235,6 +255,7 @@ static int with_signals_blocked(struct launch *launches, size_t count, struct vm
 	(void)pthread_sigmask(SIG_SETMASK, &all, &before);
 	for (size_t i = 0; i < count; i++) {
 		(void)sigemptyset(&launches[i].unblocked);
+		launches[i].ignored = ignored;
 	}
 	ret = run(launches, count, out, failed, err);
 	(void)pthread_sigmask(SIG_SETMASK, &before, NULL);

@@ -99,11 +99,11 @@ int vmm_kvm_route_commit(struct vmm_kvm *kvm)
 	return ret;
 }
 
-void vmm_kvm_set_msi_window(struct vmm_kvm *kvm, uint64_t base, uint64_t size)
+void vmm_kvm_set_msi_window(struct vmm_kvm *kvm, uint64_t base, uint64_t size, bool by_requester)
 {
 	kvm->msi_base = base;
 	kvm->msi_size = size;
-	kvm->msi_by_requester = ioctl(kvm->fd, KVM_CHECK_EXTENSION, KVM_CAP_MSI_DEVID) > 0;
+	kvm->msi_by_requester = by_requester;
 }
 
 int vmm_kvm_msi_alloc(struct vmm_kvm *kvm, unsigned *gsi)

@@ -119,9 +119,10 @@ int vmm_kvm_line_route(struct vmm_kvm *kvm, unsigned gsi, const struct vmm_pci_m
 
 /*
  * Addresses that raise interrupts when a device writes there; none before. Configuration time, when
- * the machine's interrupt controller stands.
+ * the machine's interrupt controller stands. by_requester: it wants to know who sent a message
+ * (KVM_CAP_MSI_DEVID).
  */
-void vmm_kvm_set_msi_window(struct vmm_kvm *kvm, uint64_t base, uint64_t size);
+void vmm_kvm_set_msi_window(struct vmm_kvm *kvm, uint64_t base, uint64_t size, bool by_requester);
 
 /*
  * Message-signalled interrupts. alloc: a gsi with no route yet, or -ENOSPC. route: -EINVAL when gsi

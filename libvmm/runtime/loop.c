@@ -137,6 +137,9 @@ static int watch(struct vmm_source *source, uint32_t events)
 		}
 		return 0;
 	}
+	if (source->watched && source->asked == ev.events) {
+		return 0;
+	}
 	if (epoll_ctl(source->loop->epoll_fd, op, source->fd, &ev) != 0) {
 		return -errno;
 	}

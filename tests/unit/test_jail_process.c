@@ -387,7 +387,9 @@ START_TEST(process_every_failure_leaves_nothing_behind)
 		ret = vmm_process_spawn_all(p, configs, 2, &which, &err);
 		faultinj_stop(&f);
 		if (ret == 0) {
-			ck_assert_msg(!f.failed, "%u: %s", n, f.failed ? f.failed : "");
+			/* Which signals are ignored: all are reset where that cannot be read. */
+			ck_assert_msg(!f.failed || strcmp(f.failed, "openat") == 0, "%u: %s", n,
+				      f.failed ? f.failed : "");
 		} else {
 			failed++;
 			ck_assert_int_ne(err.message[0], 0);

@@ -74,11 +74,13 @@ void vm_net_finish(struct vm_net *net)
 	vm_net_init(net);
 }
 
-/* Where there is one processor for all, looking would take it from who brings the work. */
-static uint64_t poll_default(void)
+uint64_t vm_config_poll_us(const struct vm_config *config)
 {
 	cpu_set_t cpus;
 
+	if (config->poll_us != VM_POLL_US_AUTO) {
+		return config->poll_us;
+	}
 	return sched_getaffinity(0, sizeof(cpus), &cpus) == 0 && CPU_COUNT(&cpus) < 2
 		       ? 0
 		       : VM_POLL_US_DEFAULT;
@@ -98,7 +100,7 @@ void vm_config_init(struct vm_config *config)
 	file_init(&config->serial.file);
 	config->console.size_limit = VM_SERIAL_LIMIT_DEFAULT;
 	config->serial.size_limit = VM_SERIAL_LIMIT_DEFAULT;
-	config->poll_us = poll_default();
+	config->poll_us = VM_POLL_US_AUTO;
 }
 
 /* ---- lists of devices ---- */

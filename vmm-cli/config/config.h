@@ -26,6 +26,7 @@
 	28 /* disks, cards, file systems, GPUs: PCI slots less those of the fixed devices */
 #define VM_POLL_US_DEFAULT      32u
 #define VM_POLL_US_MAX          1000u
+#define VM_POLL_US_AUTO         UINT64_MAX
 #define VM_SERIAL_LIMIT_DEFAULT (UINT64_C(1) << 20)
 #define VM_FS_TAG_MAX           36 /* bytes of a file system's tag */
 #define VM_FS_QUEUES_MAX        8  /* its request queues */
@@ -154,7 +155,7 @@ struct vm_config {
 	struct vm_console serial;  /* ttyS0, output only */
 	char *rng_src;
 	/* Ours: for how long the processes of disks, cards and consoles look for work before they
-	 * sleep; 0: not at all. */
+	 * sleep; 0: not at all; VM_POLL_US_AUTO: as vm_config_poll_us says. */
 	uint64_t poll_us;
 	enum vmm_transport_type transport; /* ours: what the guest finds its devices by */
 	unsigned next_id;                  /* number of the next automatic id */
@@ -164,6 +165,11 @@ struct vm_config {
 
 /* Defaults in every field; allocates nothing. */
 void vm_config_init(struct vm_config *config);
+/*
+ * Where poll_us says nothing: VM_POLL_US_DEFAULT, and 0 where there is one processor for all, since
+ * looking would take it from who brings the work.
+ */
+uint64_t vm_config_poll_us(const struct vm_config *config);
 /* Frees and closes all; config is as after vm_config_init. */
 void vm_config_finish(struct vm_config *config);
 

@@ -378,7 +378,8 @@ json_t *vm_config_to_json(const struct vm_config *config)
 	bad |= json_object_set_new(
 		json, "rng",
 		json_pack("{s:s}", "src", config->rng_src ? config->rng_src : "/dev/urandom"));
-	bad |= json_object_set_new(json, "poll_us", json_integer((json_int_t)config->poll_us));
+	bad |= json_object_set_new(json, "poll_us",
+				   json_integer((json_int_t)vm_config_poll_us(config)));
 	bad |= json_object_set_new(json, "transport",
 				   json_string(vm_transport_name(config->transport)));
 	bad |= json_object_set_new(json, "console", write_console(&config->console));

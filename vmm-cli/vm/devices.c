@@ -215,7 +215,7 @@ int vm_devices_open(struct vm_devices *d, struct vm_config *config, bool restart
 	size_t i;
 
 	d->guest_memory = config->memory.size;
-	d->poll_us = config->poll_us;
+	d->poll_us = vm_config_poll_us(config);
 	d->name = config->name ? config->name : "vm";
 	vm_window_init(&d->window);
 	d->windowed = NULL;

@@ -133,7 +133,7 @@ static int set_up_its(struct arm_gic *gic, struct vmm_kvm *kvm)
 		ret = set(gic->its_fd, KVM_DEV_ARM_VGIC_GRP_CTRL, KVM_DEV_ARM_VGIC_CTRL_INIT, NULL);
 	}
 	if (ret == 0) {
-		vmm_kvm_set_msi_window(kvm, ITS_MSI_GPA, ITS_MSI_SIZE);
+		vmm_kvm_set_msi_window(kvm, ITS_MSI_GPA, ITS_MSI_SIZE, true);
 	}
 	return ret;
 }

@@ -34,6 +34,7 @@ struct vmm_machine {
 int vmm_machine_host_check(int kvm_fd, struct vmm_error *err)
 {
 	static const struct vmm_kvm_cap needed[] = {
+		{KVM_CAP_IRQCHIP, "in-kernel interrupt controller (KVM_CAP_IRQCHIP)"},
 		{KVM_CAP_ONE_REG, "registers of vCPUs (KVM_CAP_ONE_REG)"},
 		{KVM_CAP_DEVICE_CTRL, "devices (KVM_CAP_DEVICE_CTRL)"},
 		{KVM_CAP_ARM_PSCI_0_2, "power states of vCPUs (KVM_CAP_ARM_PSCI_0_2)"},

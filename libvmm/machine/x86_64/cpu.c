@@ -56,6 +56,7 @@ struct cpu {
 struct x86_cpus {
 	unsigned count;
 	bool tsc_deadline;
+	bool used; /* they may have run since they were made */
 	size_t xsave_size;
 	struct kvm_cpuid2 *supported;
 	struct kvm_msr_list *msr_list;
@@ -257,10 +258,23 @@ int vmm_x86_cpus_setup(struct x86_cpus *cpus, struct vmm_kvm *kvm, struct vmm_er
 
 /* ---- put back ---- */
 
+/*
+ * Some can be read and not written; a guest cannot have changed those, and they are not tried
+ * again.
+ */
+static int restore_msrs(const struct x86_cpus *cpus, struct cpu *cpu, int fd)
+{
+	return move_msrs(cpus->batch, fd, true, cpu->msrs, cpu->msr_count, &cpu->msr_count);
+}
+
 static int restore(const struct x86_cpus *cpus, struct cpu *cpu, int fd)
 {
 	int ret;
 
+	if (!cpus->used) {
+		/* All is as it was read, but for what a firmware would have done. */
+		return restore_msrs(cpus, cpu, fd);
+	}
 	if (ioctl(fd, KVM_SET_SREGS, &cpu->sregs) != 0 ||
 	    ioctl(fd, KVM_SET_REGS, &cpu->regs) != 0 || ioctl(fd, KVM_SET_XCRS, &cpu->xcrs) != 0 ||
 	    ioctl(fd, KVM_SET_XSAVE, cpu->xsave) != 0 ||
@@ -268,11 +282,8 @@ static int restore(const struct x86_cpus *cpus, struct cpu *cpu, int fd)
 	    ioctl(fd, KVM_SET_LAPIC, &cpu->lapic) != 0) {
 		return -errno;
 	}
-	/*
-	 * After the local APIC: its timer's deadline is one of them. Some can be read and not
-	 * written; a guest cannot have changed those, and they are not tried again.
-	 */
-	ret = move_msrs(cpus->batch, fd, true, cpu->msrs, cpu->msr_count, &cpu->msr_count);
+	/* After the local APIC: its timer's deadline is one of them. */
+	ret = restore_msrs(cpus, cpu, fd);
 	if (ret < 0) {
 		return ret;
 	}
@@ -354,5 +365,6 @@ int vmm_x86_cpus_reset(struct x86_cpus *cpus, struct vmm_kvm *kvm, enum x86_boot
 			return vmm_error_wrap(err, ret, "vCPU %u: reset", i);
 		}
 	}
+	cpus->used = true;
 	return ret;
 }

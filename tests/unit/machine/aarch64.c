@@ -84,7 +84,7 @@ void machine_start(struct vmm_kvm *kvm, unsigned count)
 	     &redistributors);
 	attr(KVM_SET_DEVICE_ATTR, KVM_DEV_ARM_VGIC_GRP_NR_IRQS, 0, &irqs);
 	attr(KVM_SET_DEVICE_ATTR, KVM_DEV_ARM_VGIC_GRP_CTRL, KVM_DEV_ARM_VGIC_CTRL_INIT, NULL);
-	vmm_kvm_set_msi_window(kvm, machine_msi_base, machine_msi_size);
+	vmm_kvm_set_msi_window(kvm, machine_msi_base, machine_msi_size, false);
 }
 
 void machine_stop(void)

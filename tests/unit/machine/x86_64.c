@@ -58,7 +58,7 @@ void machine_start(struct vmm_kvm *kvm, unsigned count)
 	struct vmm_error err = {0};
 
 	ck_assert_int_eq(ioctl(vmm_kvm_vm_fd(kvm), KVM_CREATE_IRQCHIP, 0), 0);
-	vmm_kvm_set_msi_window(kvm, machine_msi_base, machine_msi_size);
+	vmm_kvm_set_msi_window(kvm, machine_msi_base, machine_msi_size, false);
 	for (unsigned i = 0; i < count; i++) {
 		ck_assert_int_eq(vmm_kvm_add_vcpu(kvm, &err), 0);
 		ck_assert_int_eq(ioctl(vmm_kvm_vcpu_fd(kvm, i), KVM_SET_MP_STATE, &waiting), 0);
