@@ -291,8 +291,8 @@ int main(void)
 	tcase_add_test(layouts, layout_more_ram_goes_above_4_gib);
 	tcase_add_test(layouts, layout_window_ends_where_addresses_do);
 	tcase_add_test(layouts, layout_ram_that_cannot_be_addressed_is_refused);
-	tcase_add_test(layouts, layout_window_has_room_for_shared_memory,
-		       layout_map_covers_ram_and_nothing_twice);
+	tcase_add_test(layouts, layout_window_has_room_for_shared_memory);
+	tcase_add_test(layouts, layout_map_covers_ram_and_nothing_twice);
 	tcase_add_test(layouts, layout_map_without_pci_reserves_no_ecam);
 	tcase_add_test(layouts, layout_virtio_devices_have_a_page_each_below_the_ioapic);
 	tcase_add_checked_fixture(cpuid, setup, teardown);
