@@ -61,6 +61,9 @@ struct harness {
 	struct stream said[2];
 	struct stream told[2];
 	unsigned fds_in[2];
+	/* So many descriptors came with the beginning of a message that it depends on the cut
+	 * whether too many wait. */
+	bool crowded;
 	struct outcome outcome;
 };
 
@@ -192,6 +195,7 @@ static bool feed(struct harness *h, bool request, const uint8_t *data, size_t le
 	int rc;
 
 	h->fds_in[request] += fds;
+	h->crowded |= h->fds_in[request] - h->outcome.fds[request] > VMM_WL_FDS_MAX;
 	do {
 		rc = request ? vmm_wl_filter_request(h->filter, &piece)
 			     : vmm_wl_filter_event(h->filter, &piece);
@@ -400,9 +404,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			break;
 		}
 	}
-	require(first.outcome.broken_at == second.outcome.broken_at);
+	require(first.crowded || first.outcome.broken_at == second.outcome.broken_at);
 	/* A piece that ends the connection takes with it what was good in it. */
-	if (first.outcome.broken_at == RECORDS_MAX) {
+	if (first.outcome.broken_at == RECORDS_MAX && !first.crowded) {
 		require(memcmp(&first.outcome, &second.outcome, sizeof(first.outcome)) == 0);
 	}
 	finish(&first);
