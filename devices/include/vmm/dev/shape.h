@@ -6,6 +6,7 @@
 #ifndef VMM_DEV_SHAPE_H
 #define VMM_DEV_SHAPE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -20,13 +21,15 @@ struct vmm_dev_shape {
 	unsigned queue_count;
 	const uint16_t *queue_sizes; /* queue_count entries: the largest size of each */
 	size_t config_len;           /* bytes of the configuration space */
+	/* It may have shared memory regions, of which only the device itself knows. */
+	bool shares_memory;
 };
 
 /*
- * The shape of "blk", "console", "net" or "rng" as its create function makes it when nothing else
- * is asked for; NULL for other kinds. Two things may be asked for: a blk with another queue_size
- * has one queue of that size, and a console of N > 1 ports has 2 * N + 2 queues of the size of the
- * first. Any thread.
+ * The shape of "blk", "console", "gpu", "net" or "rng" as its create function makes it when nothing
+ * else is asked for; NULL for other kinds. Two things may be asked for: a blk with another
+ * queue_size has one queue of that size, and a console of N > 1 ports has 2 * N + 2 queues of the
+ * size of the first. Any thread.
  */
 const struct vmm_dev_shape *vmm_dev_shape_find(const char *kind);
 
