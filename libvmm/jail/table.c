@@ -39,6 +39,11 @@
 	{                                                              \
 		.arg = (n), .mask = 0xffffffff, .value = (uint32_t)(v) \
 	}
+/* These of its bits, likewise. */
+#define BITS(n, bits, v)                                                     \
+	{                                                                    \
+		.arg = (n), .mask = (uint32_t)(bits), .value = (uint32_t)(v) \
+	}
 #define CLEAR(n, bits)                                 \
 	{                                              \
 		.arg = (n), .mask = (bits), .value = 0 \
@@ -150,16 +155,36 @@ static const struct vmm_jail_rule vcpu[] = {IOCTL(KVM_RUN),
 					    IOCTL(KVM_SET_GSI_ROUTING),
 					    SANITIZER_RULES};
 
-/* The loop thread of the process that holds KVM: the supervisor's messages, pause, reset. */
-static const struct vmm_jail_rule vm[] = {
-	ANY(epoll_pwait), ANY(read), ANY(write), FUTEX(FUTEX_WAIT_PRIVATE),
-	FUTEX(FUTEX_WAKE_PRIVATE), FUTEX(FUTEX_REQUEUE_PRIVATE), ANY(clock_gettime), ANY(epoll_ctl),
-	ANY(recvmsg), ANY(sendmsg), ANY(close), ANY(ppoll), ANY(tkill), ANY(rt_sigprocmask),
-	ANY(rt_sigreturn), ANY(exit_group),
-	/* A guest's reset: memory reads as zero, the kernel is read again, vCPUs start over. */
-	ANY(pread64), ANY(fstat), FALLOCATE(FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE),
-	IOCTL(KVM_IRQFD), IOCTL(KVM_IOEVENTFD), IOCTL(KVM_SET_GSI_ROUTING), IOCTL(BLKGETSIZE64),
-	JAIL_MACHINE_RULES, SANITIZER_RULES};
+/*
+ * The loop thread of the process that holds KVM: the supervisor's messages, pause, and a guest's
+ * reset: memory reads as zero, the kernel is read again, vCPUs start over.
+ */
+#define RESET_RULES                                                                      \
+	ANY(pread64), ANY(fstat), FALLOCATE(FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE), \
+		IOCTL(KVM_IRQFD), IOCTL(KVM_IOEVENTFD), IOCTL(KVM_SET_GSI_ROUTING),      \
+		IOCTL(BLKGETSIZE64), JAIL_MACHINE_RULES
+
+#define VM_RULES                                                                                \
+	ANY(epoll_pwait), ANY(read), ANY(write), FUTEX(FUTEX_WAIT_PRIVATE),                     \
+		FUTEX(FUTEX_WAKE_PRIVATE), FUTEX(FUTEX_REQUEUE_PRIVATE), ANY(clock_gettime),    \
+		ANY(epoll_ctl), ANY(recvmsg), ANY(sendmsg), ANY(close), ANY(ppoll), ANY(tkill), \
+		ANY(rt_sigprocmask), ANY(rt_sigreturn), ANY(exit_group), RESET_RULES
+
+static const struct vmm_jail_rule vm[] = {VM_RULES, SANITIZER_RULES};
+
+/*
+ * The same of a guest that has devices with shared memory (kvm/window.c): files are put in the
+ * place of what is not accessible, and that in theirs again. Guest memory is sealed (mseal) against
+ * just this.
+ */
+static const struct vmm_jail_rule vm_shm[] = {
+	VM_RULES,
+	/* PROT_READ, with or without PROT_WRITE. */
+	CHECKED(mmap, BITS(2, ~PROT_WRITE, PROT_READ), INT_IS(3, MAP_SHARED | MAP_FIXED)),
+	CHECKED(mmap, INT_IS(2, PROT_READ), INT_IS(3, MAP_PRIVATE | MAP_FIXED)),
+	CHECKED(mmap, INT_IS(2, PROT_NONE),
+		INT_IS(3, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED)),
+	IOCTL(KVM_SET_USER_MEMORY_REGION), SANITIZER_RULES};
 
 static const struct vmm_jail_rule rng[] = {DEVICE_RULES, SANITIZER_RULES};
 static const struct vmm_jail_rule console[] = {CONSOLE_RULES, SANITIZER_RULES};
@@ -196,6 +221,7 @@ static const struct vmm_jail_rule gpu_setup[] = {GPU_RULES, SETUP_ALONE, SANITIZ
 static const struct vmm_jail_profile profiles[] = {
 	PROFILE("vcpu", vcpu),
 	PROFILE("vm", vm),
+	PROFILE("vm-shm", vm_shm),
 	PROFILE("rng", rng),
 	PROFILE("console", console),
 	PROFILE("net", net),

@@ -14,14 +14,18 @@
 extern "C" {
 #endif
 
+struct vmm_virtio_shm;
+
 /* Constant, and alive as long as the library is loaded. */
 struct vmm_dev_shape {
 	const char *kind;   /* "blk" */
 	uint32_t device_id; /* VMM_VIRTIO_ID_* */
 	unsigned queue_count;
-	const uint16_t *queue_sizes; /* queue_count entries: the largest size of each */
-	size_t config_len;           /* bytes of the configuration space */
-	/* It may have shared memory regions, of which only the device itself knows. */
+	const uint16_t *queue_sizes;      /* queue_count entries: the largest size of each */
+	size_t config_len;                /* bytes of the configuration space */
+	const struct vmm_virtio_shm *shm; /* shm_count entries: shared memory regions */
+	unsigned shm_count;
+	/* It may have such regions, if asked for; which, only the device itself knows. */
 	bool shares_memory;
 };
 
