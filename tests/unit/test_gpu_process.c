@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* vmm-device gpu: the real program in its real jail, with what a guest and a window make it do. */
+/*
+ * vmm-device gpu: the real program in its real jail, with what a guest and a window make it do.
+ * VMM_DEVICE names another build of the program.
+ */
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,9 +27,10 @@ static unsigned fds;
 
 static void start(const char *const *options, int given)
 {
+	const char *other = getenv("VMM_DEVICE");
 	const struct vmm_process_fd fd = {.from = given, .to = GIVEN_FD};
 	struct vmm_dev_spawn_config config = {
-		.program = VMM_DEVICE,
+		.program = other ? other : VMM_DEVICE_PATH,
 		.kind = "gpu",
 		.options = options,
 		.fds = &fd,
