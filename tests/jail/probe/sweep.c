@@ -25,6 +25,7 @@ static const struct budget budgets[] = {
 	{"net-socket", 11},
 	{"blk", 14},
 	{"blk-uring", 17},
+	{"gpu", 30},
 };
 
 static bool within_budgets(void)
