@@ -179,6 +179,13 @@ static int open_gpu(struct vm_devices *d, const struct vm_gpu *gpu, bool restart
 	int ret = 0;
 
 	dev->gpu = gpu;
+	dev->own_shape = *dev->shape;
+	if (!gpu->contexts) {
+		/* Only contexts have blobs to put into it. */
+		dev->own_shape.shm = NULL;
+		dev->own_shape.shm_count = 0;
+	}
+	dev->shape = &dev->own_shape;
 	dev->restart = wants_restart(gpu->restart, restart);
 	dev->owns_fds = true;
 	if (gpu->contexts) {

@@ -53,6 +53,7 @@ struct vm_device {
 	struct vm_devices *owner;
 	const char *id; /* borrowed, as all strings */
 	const struct vmm_dev_shape *shape;
+	struct vmm_dev_shape own_shape; /* of a GPU, whose configuration decides */
 	uint16_t queue_size; /* 0: that of the shape */
 	const char *serial;
 	const struct vm_net *net;

@@ -105,6 +105,7 @@ void vm_foreign_gpu(struct vm_foreign *f, const struct vm_gpu *gpu)
 	f->shape.device_id = VMM_VIRTIO_ID_GPU;
 	f->shape.config_len = GPU_CONFIG_LEN;
 	f->features = GPU_FEATURES;
+	f->shm_any = true;
 }
 
 int vm_foreign_connect(const struct vm_foreign *f, struct vmm_error *err)

@@ -13,7 +13,7 @@
 
 /* ---- what they are told ---- */
 
-#define ARGS_MAX 24
+#define ARGS_MAX 32
 
 struct args {
 	char *list[ARGS_MAX + 1];
@@ -87,30 +87,41 @@ static void put_console(struct args *a, const struct vm_device *dev)
 	}
 }
 
-/* Descriptors are given in the order of dev->fds, those that are none left out. */
+/* "in" and "out" are said of the VM, the device says it of the guest. */
+static const char *clipboard_word(const char *way)
+{
+	return strcmp(way, "in") == 0 ? "to-guest" : strcmp(way, "out") == 0 ? "from-guest" : way;
+}
+
+/* Descriptors are numbered in the order of dev->fds, those that are none left out. */
 static void put_gpu(struct args *a, const struct vm_device *dev)
 {
 	const struct vm_gpu *gpu = dev->gpu;
-	const char *next = "5";
+	const bool window = vm_gpu_has_window(gpu);
 
 	put(a, "--name");
 	put(a, dev->owner->name);
-	if (gpu->display != VM_DISPLAY_NONE) {
-		put(a, vm_gpu_has_window(gpu) ? "--window-fd" : "--file-fd");
-		put(a, next);
-		next = "6";
+	if (gpu->display == VM_DISPLAY_NONE) {
+		put(a, "--scanouts");
+		put(a, "0");
+	} else {
+		put(a, "--display");
+		put(a, window ? "window" : "file");
+		put(a, window ? "--window-fd" : "--image-fd");
+		put(a, "5");
 	}
 	if (gpu->size) {
 		put(a, "--size");
 		put(a, gpu->size);
 	}
 	if (gpu->contexts) {
+		put(a, "--contexts");
 		put(a, "--connector-fd");
-		put(a, next);
+		put(a, gpu->display == VM_DISPLAY_NONE ? "5" : "6");
 	}
 	if (gpu->clipboard) {
 		put(a, "--clipboard");
-		put(a, gpu->clipboard);
+		put(a, clipboard_word(gpu->clipboard));
 	}
 }
 
