@@ -88,6 +88,7 @@ struct program {
 
 extern const struct kind blk_kind;
 extern const struct kind console_kind;
+extern const struct kind input_kind;
 extern const struct kind net_kind;
 extern const struct kind rng_kind;
 
@@ -112,7 +113,7 @@ int program_number(const struct program *p, const char *name, uint64_t min, uint
 /* ---- help.c ---- */
 
 void help_print(const struct kind *kind);
-/* "blk, console, net, rng" */
+/* "blk, console, input, net, rng" */
 const char *help_kinds(void);
 
 /* ---- log.c ---- */

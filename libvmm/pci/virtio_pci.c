@@ -223,6 +223,8 @@ static uint32_t class_code(uint32_t device_id)
 		return 0x078000; /* other communication */
 	case VMM_VIRTIO_ID_RNG:
 		return 0x108000; /* other encryption */
+	case VMM_VIRTIO_ID_INPUT:
+		return 0x098000; /* other input */
 	default:
 		return 0xff0000; /* fits no class */
 	}

@@ -16,7 +16,7 @@ struct budget {
 };
 
 static const struct budget budgets[] = {
-	{"vcpu", 7}, {"vm", PROBE_VM_BUDGET}, {"rng", 8},  {"console", 10},
+	{"vcpu", 7}, {"vm", PROBE_VM_BUDGET}, {"rng", 8},  {"input", 8},      {"console", 10},
 	{"net", 11}, {"net-socket", 11},      {"blk", 14}, {"blk-uring", 17},
 };
 

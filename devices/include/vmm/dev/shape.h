@@ -23,8 +23,8 @@ struct vmm_dev_shape {
 };
 
 /*
- * The shape of "blk", "console", "net" or "rng" as its create function makes it when nothing else
- * is asked for; NULL for other kinds. Two things may be asked for: a blk with another queue_size
+ * The shape of "blk", "console", "input", "net" or "rng" as its create function makes it when
+ * nothing else is asked for; NULL for other kinds. Two things may be asked for: a blk with another queue_size
  * has one queue of that size, and a console of N > 1 ports has 2 * N + 2 queues of the size of the
  * first. Any thread.
  */
