@@ -151,6 +151,33 @@ desktop_still()
 	done
 }
 
+# desktop_keyboard: gives the seat a keyboard that stays. Without one, the first key of a program that brings its own
+# can be lost, and no window has the focus of a keyboard, which the clipboard goes by.
+desktop_keyboard()
+{
+	local end=$((SECONDS + 30))
+
+	desktop_spawn wtype -s 86400000 x
+	until desktop_msg -t get_inputs 2>/dev/null | grep -q keyboard; do
+		[ "$SECONDS" -lt "$end" ] || return 1
+		sleep 0.1
+	done
+	# Clients learn of it and ask for it.
+	sleep 1
+}
+
+# desktop_copy FILE: its content into the clipboard, as text; kept by a process of the desktop.
+desktop_copy()
+{
+	desktop_run wl-copy -t 'text/plain;charset=utf-8' <"$1" >/dev/null 2>&1
+}
+
+# desktop_paste: the clipboard's content.
+desktop_paste()
+{
+	desktop_run timeout 60 wl-paste -n -t 'text/plain;charset=utf-8'
+}
+
 # desktop_stop: ends it and whatever still runs in it, and removes its directory.
 desktop_stop()
 {
