@@ -179,12 +179,18 @@ static int check_present(struct link *l, const struct vmm_window_present *p, uin
 	return 0;
 }
 
+/* Of each kind one may be on its way. */
+static uint32_t *untaken(struct link *l, uint32_t type)
+{
+	return &l->untaken[type == VMM_WINDOW_CURSOR];
+}
+
 static int check(struct link *l, const struct vmm_window_message *msg, const struct packet *p)
 {
 	switch (msg->type) {
 	case VMM_WINDOW_POOL:
 	case VMM_WINDOW_CURSOR:
-		if (l->untaken || msg->serial != l->serial + 1) {
+		if (*untaken(l, msg->type) != 0 || msg->serial != l->serial + 1) {
 			return refuse(l, "a pool or pointer out of turn");
 		}
 		return msg->type == VMM_WINDOW_POOL ? check_pool(l, &msg->pool, p)
@@ -208,7 +214,7 @@ static void note(struct link *l, const struct vmm_window_message *msg)
 		return;
 	}
 	l->serial = msg->serial;
-	l->untaken = true;
+	*untaken(l, msg->type) = msg->serial;
 	if (msg->type == VMM_WINDOW_POOL) {
 		l->pool = msg->pool;
 		l->pool_serial = msg->serial;
@@ -261,14 +267,13 @@ static int answer(const struct link *l, const struct vmm_window_message *msg)
 	return 0;
 }
 
-int link_taken(struct link *l)
+int link_taken(struct link *l, uint32_t serial)
 {
-	const struct vmm_window_message msg = {.type = VMM_WINDOW_TAKEN, .serial = l->serial};
+	const struct vmm_window_message msg = {.type = VMM_WINDOW_TAKEN, .serial = serial};
 
-	if (!l->untaken) {
-		return 0;
+	for (unsigned i = 0; i < 2; i++) {
+		l->untaken[i] = l->untaken[i] == serial ? 0 : l->untaken[i];
 	}
-	l->untaken = false;
 	return answer(l, &msg);
 }
 

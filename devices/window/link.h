@@ -14,7 +14,7 @@ struct link {
 	int fd;
 	const char *why;             /* what was wrong, after -EPROTO */
 	uint32_t serial;             /* of the last POOL or CURSOR */
-	bool untaken;                /* the display waits for TAKEN */
+	uint32_t untaken[2];         /* of a POOL, a CURSOR that the display waits for; 0: none */
 	uint32_t pool_serial;        /* of the last POOL */
 	struct vmm_window_pool pool; /* its words; width 0: there is no picture */
 	bool may_present;
@@ -33,7 +33,7 @@ int link_receive(struct link *l, struct vmm_window_message *msg, int *memfd);
 
 /* Answers. 0, also for what has become pointless, -EAGAIN when the display does not read, -EPIPE.
  */
-int link_taken(struct link *l);
+int link_taken(struct link *l, uint32_t serial);
 int link_frame(struct link *l, uint32_t pool_serial);
 int link_released(struct link *l, uint32_t pool_serial, uint32_t buffer);
 int link_resize(struct link *l, uint32_t width, uint32_t height);

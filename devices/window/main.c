@@ -145,15 +145,24 @@ static int parse(struct options *o, int argc, char **argv)
 
 static void on_taken(void *data, struct wl_callback *callback, uint32_t serial)
 {
-	struct window *w = data;
+	struct parcel *p = data;
 
 	(void)serial;
 	wl_callback_destroy(callback);
-	w->taken = NULL;
-	window_answered(w, link_taken(&w->link));
+	p->callback = NULL;
+	window_answered(p->w, link_taken(&p->w->link, p->serial));
 }
 
 static const struct wl_callback_listener taken_listener = {.done = on_taken};
+
+/* Taken is what the compositor has taken: it may stand still. */
+static void await_taken(struct window *w, const struct vmm_window_message *msg)
+{
+	struct parcel *p = &w->parcels[msg->type == VMM_WINDOW_CURSOR];
+
+	*p = (struct parcel){w, wl_display_sync(w->display), msg->serial};
+	(void)wl_callback_add_listener(p->callback, &taken_listener, p);
+}
 
 static void handle(struct window *w, const struct vmm_window_message *msg, int memfd)
 {
@@ -168,9 +177,7 @@ static void handle(struct window *w, const struct vmm_window_message *msg, int m
 		surface_present(w, &msg->present);
 		return;
 	}
-	/* Taken is what the compositor has taken: it may stand still. */
-	w->taken = wl_display_sync(w->display);
-	(void)wl_callback_add_listener(w->taken, &taken_listener, w);
+	await_taken(w, msg);
 }
 
 /* -1: go on; otherwise what to exit with. */
@@ -300,8 +307,10 @@ static void finish(struct window *w)
 	seat_finish(w);
 	cursor_destroy(w);
 	surface_destroy(w);
-	if (w->taken) {
-		wl_callback_destroy(w->taken);
+	for (unsigned i = 0; i < 2; i++) {
+		if (w->parcels[i].callback) {
+			wl_callback_destroy(w->parcels[i].callback);
+		}
 	}
 	globals_finish(w);
 	(void)wl_display_flush(w->display);

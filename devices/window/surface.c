@@ -189,40 +189,52 @@ static const struct xdg_toplevel_listener toplevel_listener = {
 	.close = on_close,
 };
 
-static uint32_t side(int32_t asked, uint32_t own)
+static uint32_t at_most(int32_t side)
 {
-	if (asked <= 0) {
-		return own;
+	return side > (int32_t)VMM_DISPLAY_SIDE_MAX ? VMM_DISPLAY_SIDE_MAX : (uint32_t)side;
+}
+
+/*
+ * A compositor repeats the last size it asked for whenever something else has changed: for a window
+ * that has followed its guest since then that is no news.
+ */
+static void take_size(struct surface *s)
+{
+	bool again = s->next_width == s->asked_width && s->next_height == s->asked_height;
+
+	s->bound = s->next_bound;
+	s->asked_width = s->next_width;
+	s->asked_height = s->next_height;
+	if (again && !s->bound) {
+		return;
 	}
-	return asked > (int32_t)VMM_DISPLAY_SIDE_MAX ? VMM_DISPLAY_SIDE_MAX : (uint32_t)asked;
+	/* 0: it is the program's to choose. */
+	if (s->next_width > 0) {
+		s->width = at_most(s->next_width);
+	}
+	if (s->next_height > 0) {
+		s->height = at_most(s->next_height);
+	}
+	want_resize(s);
 }
 
 static void on_configure(void *data, struct xdg_surface *xdg, uint32_t serial)
 {
 	struct window *w = data;
 	struct surface *s = &w->surface;
-	uint32_t width = side(s->next_width, s->width);
-	uint32_t height = side(s->next_height, s->height);
-	bool changed = width != s->width || height != s->height;
 
 	xdg_surface_ack_configure(xdg, serial);
-	s->width = width;
-	s->height = height;
-	s->bound = s->next_bound;
-	if (changed) {
-		want_resize(s);
-	}
+	take_size(s);
+	s->configured = true;
 	if (s->pending) {
-		s->configured = true;
 		commit(w);
-	} else if (s->configured && s->shown) {
-		/* The old picture at the new size, or the compositor waits for one. */
+	} else if (s->shown) {
+		/* The old picture at the new size. */
 		if (s->shown == s->pool) {
 			set_scale(s);
 		}
 		wl_surface_commit(s->wl);
 	}
-	s->configured = true;
 }
 
 static const struct xdg_surface_listener surface_listener = {.configure = on_configure};

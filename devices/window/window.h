@@ -89,6 +89,8 @@ struct surface {
 	int32_t next_width;
 	int32_t next_height;
 	bool next_bound;
+	int32_t asked_width; /* what it configured last */
+	int32_t asked_height;
 	/* The size that it has, and the one that the guest was last told; 0: not known yet. */
 	uint32_t width;
 	uint32_t height;
@@ -124,11 +126,18 @@ struct seat {
 	struct axis axes[2]; /* by enum wl_pointer_axis */
 };
 
+/* A POOL or CURSOR on its way through the compositor. */
+struct parcel {
+	struct window *w;
+	struct wl_callback *callback; /* NULL: none */
+	uint32_t serial;
+};
+
 struct window {
 	const char *name;
 	int control_fd;
 	struct wl_display *display;
-	struct wl_callback *taken; /* the answer to it is the end of untaken */
+	struct parcel parcels[2];
 	struct globals globals;
 	struct link link;
 	struct surface surface;

@@ -115,7 +115,7 @@ desktop_pixel()
 # desktop_windows: one line for each window that is mapped: APP_ID, WIDTHxHEIGHT, its focus, and its title.
 desktop_windows()
 {
-	desktop_msg -r -t get_tree | jq -r '.. | select(.app_id? != null and .type? == "con") |
+	desktop_msg -r -t get_tree | jq -r '.. | select(.app_id? != null and (.type? == "con" or .type? == "floating_con")) |
 		"\(.app_id) \(.rect.width)x\(.rect.height) \(if .focused then "focused" else "-" end) \(.name)"'
 }
 
