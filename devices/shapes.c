@@ -22,6 +22,7 @@ const struct vmm_dev_shape *vmm_dev_shape_find(const char *kind)
 		&vmm_blk_shape,
 		&vmm_console_shape,
 		&vmm_gpu_shape,
+		&vmm_input_shape,
 		&vmm_net_shape,
 		&vmm_rng_shape,
 	};

@@ -55,6 +55,17 @@ int cli_ready_fd(const char *command, const char *text, int *fd);
 /* Writes a newline to fd and closes it; nothing for -1. EXIT_OK, or EXIT_FAILED and said. */
 int cli_tell_ready(const char *command, int fd);
 
+/*
+ * Opens the pty that is the console of a VM that runs, and locks it: one console at a time, as two
+ * would share its input. The descriptor, with *path for the caller to free; or -1 with words in err
+ * and *path NULL.
+ */
+int console_open(const struct instance_roots *roots, const char *name, char **path,
+		 struct vmm_error *err);
+/* Becomes a foot terminal with that console. Returns only if that cannot be: EXIT_FAILED, and said.
+ */
+int console_in_foot(const struct instance_roots *roots, const char *name);
+
 int cmd_console(int argc, char **argv);
 int cmd_device(int argc, char **argv);
 int cmd_info(int argc, char **argv);

@@ -58,15 +58,15 @@ static int64_t now_ms(void)
 	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
 }
 
-static int check_state(const struct console *c, const char *name, struct vmm_error *err)
+static int check_state(const struct instance_roots *roots, const char *name, struct vmm_error *err)
 {
 	int ret;
 
-	switch (instance_state(&c->roots, name)) {
+	switch (instance_state(roots, name)) {
 	case INSTANCE_ABSENT:
 	case INSTANCE_UNFINISHED:
 	case INSTANCE_OFF:
-		ret = instance_check_known(&c->roots, name, err);
+		ret = instance_check_known(roots, name, err);
 		if (ret < 0) {
 			return ret;
 		}
@@ -84,40 +84,52 @@ static int check_state(const struct console *c, const char *name, struct vmm_err
 	return 0;
 }
 
-/* The console's pty, locked: one console at a time, as two would share its input. */
-static int open_pty(const struct console *c, const char *name, struct vmm_error *err)
+/* Where the console's pty is; the caller frees it. NULL with words. */
+static char *find_pty(const struct instance_roots *roots, const char *name, struct vmm_error *err)
 {
 	char socket[PATH_MAX];
 	const char *path;
+	char *copy = NULL;
 	json_t *info = NULL;
-	int fd = -1;
-	int ret = cli_name_check(name, err);
 
-	if (ret < 0 || (ret = instance_path(&c->roots, name, "vmm", socket, err)) < 0) {
-		return ret;
-	}
-	ret = check_state(c, name, err);
-	if (ret < 0) {
-		return ret;
-	}
-	ret = api_call(socket, "GET", "vm.info", NULL, NULL, 0, &info, err);
-	if (ret < 0) {
-		return ret;
+	if (cli_name_check(name, err) < 0 || instance_path(roots, name, "vmm", socket, err) < 0 ||
+	    check_state(roots, name, err) < 0 ||
+	    api_call(socket, "GET", "vm.info", NULL, NULL, 0, &info, err) < 0) {
+		return NULL;
 	}
 	path = json_string_value(json_object_get(
 		json_object_get(json_object_get(info, "config"), "console"), "file"));
-	if (!path) {
-		ret = vmm_error_set(err, -ENOTTY, "VM '%s' has no console on a pty", name);
+	if (path) {
+		copy = strdup(path);
 	} else {
-		fd = open(path, O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK);
-		ret = fd < 0 ? vmm_error_wrap(err, -errno, "console '%s'", path) : 0;
-	}
-	if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) != 0) {
-		ret = vmm_error_set(err, -EBUSY, "the console of '%s' is open elsewhere", name);
-		(void)close(fd);
+		(void)vmm_error_set(err, -ENOTTY, "VM '%s' has no console on a pty", name);
 	}
 	json_decref(info);
-	return ret < 0 ? ret : fd;
+	return copy;
+}
+
+int console_open(const struct instance_roots *roots, const char *name, char **path,
+		 struct vmm_error *err)
+{
+	int fd;
+
+	*path = find_pty(roots, name, err);
+	if (!*path) {
+		return -1;
+	}
+	fd = open(*path, O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK);
+	if (fd < 0) {
+		(void)vmm_error_wrap(err, -errno, "console '%s'", *path);
+	} else if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+		(void)vmm_error_set(err, -EBUSY, "the console of '%s' is open elsewhere", name);
+		(void)close(fd);
+		fd = -1;
+	}
+	if (fd < 0) {
+		free(*path);
+		*path = NULL;
+	}
+	return fd;
 }
 
 /*
@@ -334,10 +346,12 @@ static int visit_all(struct console *c, char **names, int count)
 	struct vmm_error err = {0};
 	bool visited = false;
 	int failures = 0;
+	char *path;
 
 	for (int at = 0; failures < count; at = (at + 1) % count) {
 		memset(&err, 0, sizeof(err));
-		c->pty = open_pty(c, names[at], &err);
+		c->pty = console_open(&c->roots, names[at], &path, &err);
+		free(path);
 		if (c->pty < 0) {
 			failures++;
 			if (!visited && failures < count) {
@@ -360,25 +374,32 @@ static int visit_all(struct console *c, char **names, int count)
 }
 
 static const char help[] =
-	"usage: vmm-cli console [--vms DIR] [--run-dir DIR] NAME...\n"
+	"usage: vmm-cli console [--foot] [--vms DIR] [--run-dir DIR] NAME...\n"
 	"\n"
 	"Joins this terminal to the console (hvc0) of the VM called NAME. Ctrl-] leaves;\n"
 	"the VM runs on. With several names, Ctrl-\\ goes to the next one. It ends with\n"
 	"the guest; a console can be open once only.\n"
 	"\n"
+	"  --foot                    in a window of its own, a foot terminal; one NAME\n"
 	"  --vms DIR, --run-dir DIR  as for vmm-cli start\n";
 
 int cmd_console(int argc, char **argv)
 {
 	static struct console c;
 	struct terminal terminal;
-	int status = cli_options_with_roots(argc, argv, help, NULL, &c.roots);
+	bool in_foot = false;
+	const struct cli_option options[] = {{"foot", NULL, &in_foot}, {NULL, NULL, NULL}};
+	int status = cli_options_with_roots(argc, argv, help, options, &c.roots);
 
 	if (status != CLI_GO_ON) {
 		return status;
 	}
 	if (optind == argc) {
 		return cli_usage("console", "which VM?");
+	}
+	if (in_foot) {
+		return optind + 1 == argc ? console_in_foot(&c.roots, argv[optind])
+					  : cli_usage("console", "--foot is for one VM");
 	}
 	c.signals = open_signals();
 	(void)terminal_raw(&terminal, STDIN_FILENO);

@@ -91,6 +91,7 @@ struct program {
 extern const struct kind blk_kind;
 extern const struct kind console_kind;
 extern const struct kind gpu_kind;
+extern const struct kind input_kind;
 extern const struct kind net_kind;
 extern const struct kind rng_kind;
 

@@ -49,6 +49,7 @@ struct vmm_carrier {
 	bool activating;
 	bool active;
 	bool resetting;
+	bool writing; /* the device is being told what the driver wrote to its configuration */
 	bool polling; /* no driver is asked for kicks: vmm_carrier_poll */
 	struct vmm_virtq *pool[VMM_VIRTIO_QUEUES_MAX];        /* one for each queue of the device */
 	struct vmm_virtq *virtqs[VMM_VIRTIO_QUEUES_MAX];      /* those of them that are started */

@@ -284,12 +284,12 @@ void vmm_carrier_update_config(struct vmm_carrier *c, size_t offset, const void 
 		c->generation++;
 		c->generation_read = false;
 	}
-	tell = (c->status & O) && !c->resetting;
+	tell = (c->status & O) && !c->resetting && !c->writing;
 	vmm_carrier_unlock(c);
 	if (tell) {
 		vmm_irq_raise(c->config_irq);
 	}
-	if (c->on_config) {
+	if (c->on_config && !c->writing) {
 		c->on_config(c->ctx);
 	}
 }
@@ -305,7 +305,10 @@ static void write_config(void *ctx)
 {
 	const struct config_write *w = ctx;
 
+	/* What the device changes meanwhile is its answer, which the driver will come and read. */
+	w->c->writing = true;
 	w->c->dev->ops->set_config(w->c->dev, w->offset, w->bytes, w->len);
+	w->c->writing = false;
 }
 
 void vmm_carrier_write_config(struct vmm_carrier *c, size_t offset, const void *buf, size_t len)

@@ -149,6 +149,38 @@ START_TEST(config_update_is_seen_counted_and_told_once_driver_ok)
 }
 END_TEST
 
+static void answer_config(struct vmm_virtio_device *base, size_t offset, const void *bytes,
+			  size_t len)
+{
+	ck_assert_int_eq(vmm_virtio_config_update(base, offset, bytes, len), 0);
+}
+
+START_TEST(config_answer_to_a_write_is_seen_and_counted_but_not_told)
+{
+	struct vmm_virtio_ops ops;
+	struct fixture f;
+	uint8_t generation;
+	uint8_t byte = 77;
+	uint8_t got;
+
+	set_up(&f);
+	ops = *f.dev.base.ops;
+	ops.set_config = answer_config;
+	f.dev.base.ops = &ops;
+	ck_assert_int_eq(fakedrv_start(f.drv, NULL), 0);
+	generation = vmm_carrier_config_generation(f.c);
+	vmm_carrier_write_config(f.c, 3, &byte, 1);
+	vmm_carrier_read_config(f.c, 3, &got, 1);
+	ck_assert_uint_eq(got, 77);
+	ck_assert_uint_ne(vmm_carrier_config_generation(f.c), generation);
+	ck_assert_uint_eq(fakedrv_config_irqs(f.drv), 0);
+	/* What comes later is news again. */
+	ck_assert_int_eq(vmm_virtio_config_update(&f.dev.base, 3, &byte, 1), 0);
+	ck_assert_uint_eq(fakedrv_config_irqs(f.drv), 1);
+	tear_down(&f);
+}
+END_TEST
+
 START_TEST(config_generation_never_comes_back_to_what_was_read)
 {
 	struct fixture f;
@@ -429,6 +461,7 @@ int main(void)
 		{config_writes_wholly_inside_reach_the_device, 1},
 		{config_write_to_a_device_without_set_config_is_ignored, 1},
 		{config_update_is_seen_counted_and_told_once_driver_ok, 1},
+		{config_answer_to_a_write_is_seen_and_counted_but_not_told, 1},
 		{config_generation_never_comes_back_to_what_was_read, 1},
 		{config_update_outside_is_refused, 1},
 		{create_checks_the_device, DEVICES},

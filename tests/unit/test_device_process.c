@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/input.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -19,6 +20,7 @@
 #include <unistd.h>
 
 #include <vmm/dev/chardev.h>
+#include <vmm/dev/input.h>
 #include <vmm/dev/shape.h>
 #include <vmm/dev/tap.h>
 #include <vmm/vhost_frontend.h>
@@ -264,6 +266,9 @@ START_TEST(command_line_that_makes_no_sense_is_refused)
 		{"net", "--fd", "3", "--tap-fd", "3", "--mac", "0a:b3:ec:00:00:0g", NULL},
 		{"net", "--fd", "3", "--tap-fd", "3", "--mac", MAC ":", NULL},
 		{"net", "--fd", "3", "--tap-fd", "3", "--mac", MAC, "--mtu", "67", NULL},
+		{"input", "--fd", "3", "--events-fd", "3", NULL},
+		{"input", "--fd", "3", "--type", "mouse", "--events-fd", "3", NULL},
+		{"input", "--fd", "3", "--type", "tablet", NULL},
 		{"console", "--fd", "3", NULL},
 		{"console", "--fd", "3", "--pty", "--in-fd", "3", NULL},
 		{"console", "--fd", "3", "--out-fd", "3", "--inotify-fd", "3", NULL},
@@ -278,7 +283,7 @@ START_TEST(command_line_that_makes_no_sense_is_refused)
 	/* The list of kinds. */
 	start(&d, lines[1], true, -1);
 	ck_assert_int_eq(wait_end(&d), 2);
-	ck_assert(strstr(d.said, "blk, console, gpu, net, rng"));
+	ck_assert(strstr(d.said, "blk, console, gpu, input, net, rng"));
 }
 END_TEST
 
@@ -292,6 +297,7 @@ START_TEST(descriptor_of_another_kind_is_refused)
 		{"blk", "--fd", "3", "--disk-fd", "4", "--readonly", NULL},
 		{"net", "--fd", "3", "--tap-fd", "4", "--mac", MAC, NULL},
 		{"console", "--fd", "3", "--pty-fd", "4", NULL},
+		{"input", "--fd", "3", "--type", "tablet", "--events-fd", "4", NULL},
 		{"rng", "--fd", "3", "--counters-fd", "3", NULL},
 		{"blk", "--fd", "3", "--path", "/nonexistent", NULL},
 		{"blk", "--fd", "3", "--path", "/dev/null", NULL},
@@ -481,6 +487,69 @@ START_TEST(net_is_served)
 	ck_assert_int_eq(fakedrv_start(d.drv, NULL), 0);
 	finish(&d);
 	vmm_tap_destroy(tap);
+}
+END_TEST
+
+/* What the driver reads next is the answer to what it wrote, though both go to another process. */
+static void check_input_config(struct device *d)
+{
+	static const uint8_t key_bits[2] = {0x11, EV_KEY};
+	static const uint8_t name[2] = {1, 0};
+	uint8_t config[136];
+
+	for (unsigned round = 0; round < 20; round++) {
+		fakedrv_write_config(d->drv, 0, &name[0], 1);
+		fakedrv_write_config(d->drv, 1, &name[1], 1);
+		fakedrv_read_config(d->drv, 0, config, sizeof(config));
+		ck_assert_uint_eq(config[2], 15);
+		ck_assert_mem_eq(config + 8, "libvmm keyboard", 16);
+		fakedrv_write_config(d->drv, 0, &key_bits[0], 1);
+		fakedrv_write_config(d->drv, 1, &key_bits[1], 1);
+		fakedrv_read_config(d->drv, 0, config, sizeof(config));
+		ck_assert_uint_eq(config[2], VMM_INPUT_KEY_MAX / 8 + 1);
+		ck_assert_uint_eq(config[8], 0xfe);
+	}
+	/* Longer than the front end would wait before it asks for what has changed. */
+	(void)fakedrv_run_for(d->drv, 50, NULL);
+	ck_assert_uint_eq(fakedrv_config_irqs(d->drv), 0);
+}
+
+START_TEST(input_is_served)
+{
+	static const char *const args[] = {"input",    "--fd",        "3", "--type",
+					   "keyboard", "--events-fd", "4", NULL};
+	const struct vmm_input_event stroke[] = {{EV_KEY, KEY_Q, 1}, {EV_SYN, SYN_REPORT, 0}};
+	struct vmm_input_event *got;
+	struct fakedrv_used used;
+	struct device d;
+	int pair[2];
+
+	ck_assert_int_eq(
+		socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair), 0);
+	start_and_attach(&d, args, pair[1]);
+	(void)close(pair[1]);
+	check_input_config(&d);
+	got = fakedrv_alloc(d.drv, 4 * sizeof(*got));
+	for (int i = 0; i < 4; i++) {
+		struct fakedrv_buf buf = FAKEDRV_IN(&got[i], sizeof(*got));
+
+		ck_assert_int_ge(fakedrv_add(d.drv, 0, &buf, 1), 0);
+	}
+	fakedrv_kick(d.drv, 0);
+	ck_assert_int_eq(send(pair[0], stroke, sizeof(stroke), 0), (ssize_t)sizeof(stroke));
+	for (int i = 0; i < 4; i++) {
+		ck_assert(fakedrv_wait_used(d.drv, 0, &used, PATIENCE_MS));
+		ck_assert_uint_eq(used.len, sizeof(*got));
+		if (i == 1) {
+			/* The window has gone, and the key with it. */
+			(void)close(pair[0]);
+		}
+	}
+	ck_assert_mem_eq(&got[0], &stroke[0], sizeof(*got));
+	ck_assert_uint_eq(got[2].code, KEY_Q);
+	ck_assert_uint_eq(got[2].value, 0);
+	ck_assert_uint_eq(got[3].type, EV_SYN);
+	finish(&d);
 }
 END_TEST
 
@@ -720,6 +789,7 @@ int main(void)
 		{console_over_a_socket_is_served, 1},
 		{console_over_a_terminal_is_served, 2},
 		{net_is_served, 1},
+		{input_is_served, 1},
 		{signal_ends_it_well, 4},
 		{broken_rule_of_the_protocol_is_status_1, 2},
 		{descriptors_that_nobody_named_are_closed, 1},

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include <vmm/dev/console.h>
+#include <vmm/dev/input.h>
 #include <vmm/dev/rng.h>
 #include <vmm/dev/serial.h>
 #include <vmm/jail.h>
@@ -125,6 +126,56 @@ START_TEST(frugal_rng)
 	cycles(drv, _i == 0 ? NULL : "rng", ask_for_bytes, fakedrv_alloc(drv, 16));
 	fakedrv_destroy(drv);
 	ck_assert_int_eq(close(config.source_fd), 0);
+}
+END_TEST
+
+/* ---- input ---- */
+
+struct typist {
+	int fd;
+	uint8_t *memory;
+};
+
+/* More than there are buffers for, so that the device owes something at the end. */
+static void type_a_key(struct fakedrv *drv, void *ctx)
+{
+	static const uint64_t strokes[2][2] = {{0x00000001001e0001, 0}, {0x00000000001e0001, 0}};
+	const struct typist *typist = ctx;
+
+	for (unsigned i = 0; i < 2; i++) {
+		struct fakedrv_buf buf = FAKEDRV_IN(typist->memory + (size_t)i * 8, 8);
+
+		SUITE_REQUIRE(fakedrv_add(drv, 0, &buf, 1) >= 0);
+	}
+	fakedrv_kick(drv, 0);
+	for (unsigned i = 0; i < 2; i++) {
+		struct fakedrv_used used;
+
+		SUITE_REQUIRE(write(typist->fd, strokes[i], 16) == 16);
+		fakedrv_run(drv);
+		SUITE_REQUIRE(fakedrv_used(drv, 0, &used) == (i == 0));
+		SUITE_REQUIRE(fakedrv_used(drv, 0, &used) == (i == 0));
+	}
+}
+
+START_TEST(frugal_input)
+{
+	struct vmm_input_config config = {.kind = VMM_INPUT_KEYBOARD};
+	struct vmm_virtio_device *dev;
+	struct typist typist;
+	struct fakedrv *drv;
+	int fds[2];
+
+	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds),
+			 0);
+	config.source_fd = fds[0];
+	ck_assert_int_eq(vmm_input_create(&dev, &config, NULL), 0);
+	drv = fakedrv_create(dev);
+	typist = (struct typist){.fd = fds[1], .memory = fakedrv_alloc(drv, 64)};
+	cycles(drv, "input", type_a_key, &typist);
+	fakedrv_destroy(drv);
+	ck_assert_int_eq(close(fds[0]), 0);
+	ck_assert_int_eq(close(fds[1]), 0);
 }
 END_TEST
 
@@ -408,6 +459,7 @@ int main(void)
 {
 	const struct suite_test tests[] = {
 		{frugal_rng, 2},
+		{frugal_input, 1},
 		{frugal_blk, 2},
 		{frugal_net, 1},
 		{frugal_net_on_a_tap, 1},

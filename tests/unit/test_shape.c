@@ -7,6 +7,7 @@
 #include <vmm/dev/blk.h>
 #include <vmm/dev/console.h>
 #include <vmm/dev/gpu.h>
+#include <vmm/dev/input.h>
 #include <vmm/dev/net.h>
 #include <vmm/dev/rng.h>
 #include <vmm/dev/shape.h>
@@ -36,6 +37,7 @@ START_TEST(shape_of_each_kind_is_that_of_its_device)
 	struct vmm_console_config console = {.ports = &port, .port_count = 1};
 	struct vmm_net_config net = {.mac = {2, 0, 0, 0, 0, 1}};
 	struct vmm_gpu_config gpu = {.scanouts = 1};
+	struct vmm_input_config input = {.kind = VMM_INPUT_TABLET, .source_fd = -1};
 	struct vmm_blk_config blk = {0};
 	struct vmm_virtio_device *dev;
 	struct straw straw;
@@ -47,6 +49,8 @@ START_TEST(shape_of_each_kind_is_that_of_its_device)
 	compare("console", dev);
 	ck_assert_int_eq(vmm_gpu_create(&dev, &gpu, NULL), 0);
 	compare("gpu", dev);
+	ck_assert_int_eq(vmm_input_create(&dev, &input, NULL), 0);
+	compare("input", dev);
 	straw_init(&straw);
 	blk.disk = &straw.base;
 	ck_assert_int_eq(vmm_blk_create(&dev, &blk, NULL), 0);

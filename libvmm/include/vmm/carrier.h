@@ -54,9 +54,9 @@ struct vmm_carrier_config {
 	 */
 	void (*on_active)(void *ctx, bool active);
 	/*
-	 * Configuration bytes have changed / the device or a queue has failed, as
-	 * DEVICE_NEEDS_RESET shows as well; for transports that tell a driver in another process.
-	 * Loop thread. May be NULL.
+	 * Configuration bytes have changed, other than in answer to a write of the driver / the
+	 * device or a queue has failed, as DEVICE_NEEDS_RESET shows as well; for transports that
+	 * tell a driver in another process. Loop thread. May be NULL.
 	 */
 	void (*on_config)(void *ctx);
 	void (*on_fail)(void *ctx, const char *why);

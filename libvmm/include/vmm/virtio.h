@@ -114,8 +114,9 @@ struct vmm_virtio_ops {
 	void (*reset)(struct vmm_virtio_device *dev);
 	/*
 	 * The driver wrote len bytes at offset of the configuration space (range checked; the bytes
-	 * are a private copy). NULL when nothing there is writable. To accept, the device calls
-	 * vmm_virtio_config_update.
+	 * are a private copy). NULL when nothing there is writable. To accept, or to answer with
+	 * other bytes, the device calls vmm_virtio_config_update before it returns: the driver,
+	 * whose write returns after that, gets no interrupt for its own doing.
 	 */
 	void (*set_config)(struct vmm_virtio_device *dev, size_t offset, const void *bytes,
 			   size_t len);
@@ -172,8 +173,8 @@ struct vmm_virtio_device {
 
 /*
  * Changes bytes of the configuration space, increments the generation and, once DRIVER_OK is set,
- * interrupts the driver (VIRTIO 1.2 section 2.5, 4.1.4.3.1). Works with and without a carrier. Loop
- * thread. -EINVAL when the range lies outside config_len.
+ * interrupts the driver (VIRTIO 1.2 section 2.5, 4.1.4.3.1), except from within set_config. Works
+ * with and without a carrier. Loop thread. -EINVAL when the range lies outside config_len.
  */
 int vmm_virtio_config_update(struct vmm_virtio_device *dev, size_t offset, const void *bytes,
 			     size_t len);

@@ -26,6 +26,7 @@ static const struct budget budgets[] = {
 	{"blk", 14},
 	{"blk-uring", 17},
 	{"gpu", 30},
+	{"input", 8},
 };
 
 static bool within_budgets(void)

@@ -30,10 +30,10 @@ struct vmm_dev_shape {
 };
 
 /*
- * The shape of "blk", "console", "gpu", "net" or "rng" as its create function makes it when nothing
- * else is asked for; NULL for other kinds. Two things may be asked for: a blk with another
- * queue_size has one queue of that size, and a console of N > 1 ports has 2 * N + 2 queues of the
- * size of the first. Any thread.
+ * The shape of "blk", "console", "gpu", "input", "net" or "rng" as its create function makes it
+ * when nothing else is asked for; NULL for other kinds. Two things may be asked for: a blk with
+ * another queue_size has one queue of that size, and a console of N > 1 ports has 2 * N + 2 queues
+ * of the size of the first. Any thread.
  */
 const struct vmm_dev_shape *vmm_dev_shape_find(const char *kind);
 
