@@ -29,6 +29,7 @@ static const char usage[] =
 	"  --title NAME         the VM's name: the window's title, and libvmm.NAME its app_id\n"
 	"  --keyboard-fd N      keys go there (vmm-device input --events-fd)\n"
 	"  --tablet-fd N        the pointer goes there\n"
+	"  --wayland-fd N       a connection to the compositor, instead of WAYLAND_DISPLAY\n"
 	"  --control-fd N       'c' is written there when the user closes the window\n"
 	"  --help               this text\n"
 	"\n"
@@ -60,6 +61,7 @@ struct options {
 	int keyboard;
 	int tablet;
 	int control;
+	int wayland;
 	const char *title;
 };
 
@@ -106,6 +108,7 @@ static int parse(struct options *o, int argc, char **argv)
 		{"keyboard-fd", required_argument, NULL, 'k'},
 		{"tablet-fd", required_argument, NULL, 't'},
 		{"control-fd", required_argument, NULL, 'c'},
+		{"wayland-fd", required_argument, NULL, 'w'},
 		{"title", required_argument, NULL, 'n'},
 		{"help", no_argument, NULL, 'h'},
 		{NULL, 0, NULL, 0},
@@ -114,7 +117,7 @@ static int parse(struct options *o, int argc, char **argv)
 	int c;
 
 	while ((c = getopt_long(argc, argv, "", longs, &index)) != -1) {
-		int *fds[] = {&o->gpu, &o->keyboard, &o->tablet, &o->control};
+		int *fds[] = {&o->gpu, &o->keyboard, &o->tablet, &o->control, &o->wayland};
 
 		if (c == 'h') {
 			(void)fputs(usage, stdout);
@@ -319,7 +322,7 @@ static void finish(struct window *w)
 
 int main(int argc, char **argv)
 {
-	struct options o = {-1, -1, -1, -1, NULL};
+	struct options o = {-1, -1, -1, -1, -1, NULL};
 	struct window w = {0};
 	int status = parse(&o, argc, argv);
 
@@ -337,7 +340,7 @@ int main(int argc, char **argv)
 	link_init(&w.link, o.gpu);
 	keys_init(&w.keyboard, o.keyboard);
 	keys_init(&w.tablet, o.tablet);
-	w.display = wl_display_connect(NULL);
+	w.display = o.wayland >= 0 ? wl_display_connect_to_fd(o.wayland) : wl_display_connect(NULL);
 	if (!w.display) {
 		say("there is no Wayland compositor: %s", strerror(errno));
 		return STATUS_FAILED;

@@ -127,7 +127,8 @@ static void put_gpu(struct args *a, const struct vm_device *dev)
 
 static void put_input(struct args *a, const struct vm_device *dev)
 {
-	put(a, dev->is_tablet ? "--tablet" : "--keyboard");
+	put(a, "--type");
+	put(a, dev->is_tablet ? "tablet" : "keyboard");
 	put(a, "--events-fd");
 	put(a, "5");
 }
