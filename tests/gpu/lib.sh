@@ -38,6 +38,8 @@ gpu_kernel()
 # guest_open PTY: the guest whose console it is, once that is ready.
 guest_open()
 {
+	# Where this script leads a session, it becomes the script's own terminal, which hangs up when the VM ends.
+	trap : HUP
 	exec {guest_fd}<>"$1"
 	stty raw -echo <"$1"
 	guest_ready
