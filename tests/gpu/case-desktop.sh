@@ -56,7 +56,7 @@ case_desktop()
 {
 	local text='typed by nobody'
 
-	is "a desktop" desktop_start "$desktop_size"
+	must "a desktop" desktop_start "$desktop_size"
 	draw_foot "hello" "$work/inside.ppm"
 	same "foot's background" "$(desktop_pixel "$work/inside.ppm" 600 400)" 112233
 	same "the same pixels here and outside" "$(desktop_signature "$work/inside.ppm")" \
@@ -75,7 +75,7 @@ case_desktop()
 
 	base64 -w 0 < <(head -c 202500 /dev/urandom) >"$work/clip"
 	desktop_copy "$work/clip"
-	is "the clipboard" eval 'desktop_paste | cmp - "$work/clip"'
+	is "the clipboard" clipboard_is "$work/clip"
 	desktop_stop
 	if [ -e "${desktop_socket%/*}" ]; then
 		bad "something is left of it"
