@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "channel_priv.h"
+#include "gpu/channel_priv.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -43,7 +43,7 @@ void vmm_gpu_watch_end(struct watch *w)
 
 static void complete_oldest(struct gpu_channel *ch)
 {
-	uint32_t token = ch->parked[ch->parked_first];
+	uint64_t token = ch->parked[ch->parked_first];
 
 	ch->parked_first = (ch->parked_first + 1) % GPU_PARKED_MAX;
 	ch->parked_count--;
@@ -52,7 +52,7 @@ static void complete_oldest(struct gpu_channel *ch)
 
 static void close_socket(struct gpu_channel *ch)
 {
-	vmm_gpu_sendq_clear(&ch->out);
+	vmm_gpu_stream_clear(&ch->requests);
 	vmm_gpu_watch_end(&ch->socket);
 }
 
@@ -61,6 +61,7 @@ static void end(struct gpu_channel *ch)
 {
 	ch->state = CHANNEL_ENDED;
 	close_socket(ch);
+	vmm_gpu_stream_clear(&ch->events);
 	vmm_gpu_pipes_clear(ch);
 	while (ch->parked_count > 0) {
 		complete_oldest(ch);
@@ -97,13 +98,13 @@ static int add_file(struct gpu_channel *ch, int fd, uint64_t size, unsigned n)
 {
 	struct xd_send *m = &ch->message.receive;
 	uint64_t len = size > 0 ? vmm_gpu_page_round(size) : GPU_PAGE;
-	int copy = vmm_gpu_charge(ch->config.budget, len);
+	int copy = vmm_gpu_budget_charge(ch->config.budget, len);
 
 	if (copy == 0) {
 		copy = vmm_gpu_snapshot(fd, size);
 		m->id[n] = copy < 0 ? 0 : vmm_gpu_items_add_file(&ch->items, copy, len);
 		if (m->id[n] == 0) {
-			ch->config.budget->used -= len;
+			vmm_gpu_budget_release(ch->config.budget, len);
 			vmm_gpu_close_fds(&copy, copy < 0 ? 0 : 1);
 			copy = copy < 0 ? copy : -ENOSPC;
 		}
@@ -136,7 +137,7 @@ static int add_descriptor(struct gpu_channel *ch, int fd, unsigned n)
 }
 
 /* A message of len bytes, which are in place, and what came with them. */
-static bool receive(struct gpu_channel *ch, size_t len, const int *fds, unsigned count)
+static bool send_receive(struct gpu_channel *ch, size_t len, const int *fds, unsigned count)
 {
 	struct xd_send *m = &ch->message.receive;
 
@@ -167,43 +168,76 @@ static void on_socket(void *ctx, int fd, uint32_t events)
 	if ((events & ~VMM_LOOP_WRITABLE) != 0 && ch->socket.fd >= 0) {
 		ch->socket.ready = true;
 		if (ch->parked_count == 0) {
-			(void)vmm_gpu_watch(ch, &ch->socket,
-					    ch->socket.events & VMM_LOOP_WRITABLE, on_socket, ch);
+			(void)vmm_gpu_watch(ch, &ch->socket, ch->socket.events & VMM_LOOP_WRITABLE,
+					    on_socket, ch);
 		}
 	}
 	vmm_gpu_channel_pump(ch);
 }
 
-/* Reads until there is a message: true, or nothing to read, or an end. */
-static bool read_socket(struct gpu_channel *ch)
+/* Reads what the compositor says, once. */
+static void read_socket(struct gpu_channel *ch)
 {
-	struct iovec data = {ch->message.bytes + sizeof(struct xd_send), XD_RECEIVE_MAX};
+	/* The next message is not there yet, so its room is free. */
+	struct iovec data = {ch->message.bytes, sizeof(ch->message.bytes)};
 	int fds[XD_IDS_MAX];
 	unsigned count;
 	ssize_t n = vmm_gpu_recv_fds(ch->socket.fd, &data, fds, &count);
 
 	if (n > 0) {
-		return receive(ch, (size_t)n, fds, count);
+		n = vmm_gpu_pass(ch, &ch->events, ch->message.bytes, (size_t)n, fds, count);
+		if (n == 0) {
+			/* The filter may have had answers to it. */
+			vmm_gpu_channel_flush(ch);
+			return;
+		}
+		vmm_gpu_channel_hang_up(ch, n == -EPROTO ? "the compositor breaks the protocol"
+							 : "the guest does not keep up");
+		return;
 	}
 	vmm_gpu_close_fds(fds, count);
 	if (n == -EAGAIN && vmm_gpu_watch(ch, &ch->socket, ch->socket.events | VMM_LOOP_READABLE,
 					  on_socket, ch) == 0) {
 		ch->socket.ready = false;
-		return false;
+		return;
 	}
-	vmm_gpu_channel_hang_up(ch, n == 0 ? "the compositor closed it"
-					   : "it cannot be read");
-	return false;
+	vmm_gpu_channel_hang_up(ch, n == 0 ? "the compositor closed it" : "it cannot be read");
+}
+
+/* Reads until there is something for the guest. */
+static void fill_events(struct gpu_channel *ch)
+{
+	unsigned tries = 0;
+
+	while (ch->state == CHANNEL_OPEN && ch->socket.ready && sendq_is_empty(&ch->events.to)) {
+		if (tries++ < TRIES_MAX) {
+			read_socket(ch);
+			continue;
+		}
+		/* All of it was for the filter. Others' turn; the loop comes back to us. */
+		if (vmm_gpu_watch(ch, &ch->socket, ch->socket.events | VMM_LOOP_READABLE, on_socket,
+				  ch) != 0) {
+			vmm_gpu_channel_hang_up(ch, "it cannot be watched");
+		}
+		return;
+	}
 }
 
 static bool socket_message(struct gpu_channel *ch)
 {
-	if (ch->state == CHANNEL_OPEN && ch->socket.ready && read_socket(ch)) {
-		return true;
+	int fds[XD_IDS_MAX];
+	unsigned count;
+	size_t len;
+
+	fill_events(ch);
+	if (!sendq_is_empty(&ch->events.to)) {
+		len = vmm_gpu_sendq_take(&ch->events.to, ch->message.bytes + sizeof(struct xd_send),
+					 XD_RECEIVE_MAX, fds, &count);
+		return send_receive(ch, len, fds, count);
 	}
 	if (ch->state == CHANNEL_ENDING) {
 		ch->state = CHANNEL_ENDED;
-		return receive(ch, 0, NULL, 0);
+		return send_receive(ch, 0, NULL, 0);
 	}
 	return false;
 }
@@ -239,16 +273,27 @@ void vmm_gpu_channel_flush(struct gpu_channel *ch)
 	if (ch->state != CHANNEL_OPEN || ch->deaf) {
 		return;
 	}
-	ret = vmm_gpu_sendq_flush(&ch->out, ch->socket.fd, true);
+	ret = vmm_gpu_sendq_flush(&ch->requests.to, ch->socket.fd, true);
 	if (ret < 0 && ret != -EAGAIN) {
 		/* Its last words may still be there to be read: why it has gone, for example. */
 		ch->deaf = true;
-		vmm_gpu_sendq_clear(&ch->out);
+		vmm_gpu_stream_clear(&ch->requests);
 		ret = 0;
 	}
 	if (vmm_gpu_watch(ch, &ch->socket, ret == 0 ? events : events | VMM_LOOP_WRITABLE,
 			  on_socket, ch) != 0) {
 		vmm_gpu_channel_hang_up(ch, "it cannot be watched");
+	}
+}
+
+void vmm_gpu_channel_open(struct gpu_channel *ch)
+{
+	int ret;
+
+	ch->state = CHANNEL_CONNECTING;
+	ret = ch->config.ops->connect(ch->config.ctx);
+	if (ret < 0) {
+		vmm_gpu_channel_connected(ch, ret);
 	}
 }
 
@@ -318,7 +363,9 @@ int vmm_gpu_channel_create(struct gpu_channel **out, const struct gpu_channel_co
 	ch->config = *config;
 	ch->socket.fd = -1;
 	ch->budget = (struct sendq_budget){GPU_QUEUE_MAX, GPU_QUEUE_FDS_MAX};
-	ch->out.budget = &ch->budget;
+	ch->requests.to.budget = &ch->budget;
+	ch->events_budget = (struct sendq_budget){GPU_IN_QUEUE_MAX, 2 * XD_IDS_MAX};
+	ch->events.to.budget = &ch->events_budget;
 	return 0;
 }
 
@@ -326,6 +373,7 @@ void vmm_gpu_channel_destroy(struct gpu_channel *ch)
 {
 	if (ch) {
 		end(ch);
+		vmm_wl_filter_destroy(ch->filter);
 		vmm_gpu_items_clear(&ch->items, ch->config.budget);
 		free(ch);
 	}

@@ -27,15 +27,18 @@
 #include <vmm/log.h>
 #include <vmm/loop.h>
 
-#include "fds.h"
+#include "gpu/fds.h"
+#include "wayland/filter.h"
 
 /* Parked POLLs; the guest's proxies keep one. */
 #define GPU_PARKED_MAX 8u
 /* Bytes and descriptors waiting for a compositor, or for readers of pipes, that do not read. */
 #define GPU_QUEUE_MAX     (1u << 20)
 #define GPU_QUEUE_FDS_MAX 256u
-#define GPU_ITEMS_MAX     4096u
-#define GPU_PIPES_MAX     64u
+/* Bytes waiting for the guest to POLL: what one read brings, and answers of the filter. */
+#define GPU_IN_QUEUE_MAX (64u << 10)
+#define GPU_ITEMS_MAX    4096u
+#define GPU_PIPES_MAX    64u
 
 struct gpu_channel;
 
@@ -52,7 +55,7 @@ struct gpu_channel_ops {
 	 */
 	int (*ring_write)(void *ctx, uint32_t id, const void *bytes, size_t len);
 	/* The POLL that was parked as token is done. */
-	void (*complete)(void *ctx, uint32_t token);
+	void (*complete)(void *ctx, uint64_t token);
 	/*
 	 * A connection to the compositor is wanted. When there is one, or an error,
 	 * vmm_gpu_channel_connected is called, perhaps from within. 0 or a negative errno.
@@ -67,6 +70,8 @@ struct gpu_channel_config {
 	const struct vmm_log *log; /* may be NULL */
 	struct vmm_log_limit *log_limit;
 	struct gpu_budget *budget; /* of host memory that the VM may have */
+	/* What may pass; NULL: everything. */
+	const struct vmm_wl_filter_config *policy;
 };
 
 /* -ENOMEM. All that config points to is borrowed until destroy. */
@@ -85,7 +90,7 @@ int vmm_gpu_channel_submit(struct gpu_channel *ch, const uint8_t *bytes, size_t 
  * Holds a POLL back until there is a message, perhaps from within. -EPROTO: there is no channel to
  * wait for. -ENOSPC: GPU_PARKED_MAX are waiting. It is then not parked.
  */
-int vmm_gpu_channel_park(struct gpu_channel *ch, uint32_t token);
+int vmm_gpu_channel_park(struct gpu_channel *ch, uint64_t token);
 
 /*
  * The answer to connect: a connected stream socket, now the channel's, or a negative errno.
@@ -94,10 +99,10 @@ void vmm_gpu_channel_connected(struct gpu_channel *ch, int fd);
 
 /*
  * The memory for a blob of size bytes made from an item: a template gives a new one each time, a
- * file is gone afterwards. A descriptor for the caller, with *charged bytes of the budget; or
- * -ENOENT: no such item. -EPROTO: size does not fit it. -ENOSPC, -ENOMEM, -EMFILE, ...
+ * file is gone afterwards. A descriptor for the caller, with as many bytes of the budget as its
+ * file is long; or -ENOENT: no such item. -EPROTO: size does not fit it. -ENOSPC, -ENOMEM, -EMFILE,
+ * ...
  */
-int vmm_gpu_channel_take_blob(struct gpu_channel *ch, uint64_t item, uint64_t size,
-			      uint64_t *charged);
+int vmm_gpu_channel_take_blob(struct gpu_channel *ch, uint64_t item, uint64_t size);
 
 #endif

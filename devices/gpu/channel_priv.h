@@ -1,20 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /* Private to the channel: channel.c (its life, messages to the guest), command.c (the guest's
- * commands), items.c, pipes.c. */
+ * commands), stream.c (through the filter), items.c, pipes.c. */
 #ifndef VMM_DEVICES_GPU_CHANNEL_PRIV_H
 #define VMM_DEVICES_GPU_CHANNEL_PRIV_H
 
-#include "channel.h"
-#include "sendq.h"
-#include "xdomain.h"
+#include "gpu/channel.h"
+#include "gpu/sendq.h"
+#include "gpu/xdomain.h"
 
 /* What the guest can make a blob of. */
 struct item {
 	uint32_t id;
-	int fd;            /* of a file, else -1 */
-	uint64_t size;     /* bytes that a blob of it may have, whole pages */
-	uint32_t width;    /* of a template, as are the next two */
-	uint32_t height;   /* 0 for a file */
+	int fd;          /* of a file, else -1 */
+	uint64_t size;   /* bytes that a blob of it may have, whole pages */
+	uint32_t width;  /* of a template, as are the next two */
+	uint32_t height; /* 0 for a file */
 	uint32_t fourcc;
 };
 
@@ -45,6 +45,14 @@ struct pipe {
 	struct sendq out;
 };
 
+/* Bytes of one side on their way to the other, through the filter. */
+struct stream {
+	struct sendq to;
+	/* Descriptors that came and wait for their message, and those that come next. */
+	int fds[2 * XD_IDS_MAX];
+	unsigned fd_count;
+};
+
 enum channel_state {
 	CHANNEL_NONE,       /* no INIT yet, or one without a channel */
 	CHANNEL_CONNECTING, /* what the guest sends waits */
@@ -59,9 +67,12 @@ struct gpu_channel {
 	bool initialised;
 	uint32_t query_ring;
 	uint32_t channel_ring;
-	struct watch socket; /* fd -1: none */
-	struct sendq out;
-	struct sendq_budget budget;
+	struct vmm_wl_filter *filter; /* NULL: none */
+	struct watch socket;          /* fd -1: none */
+	struct stream requests;       /* to the compositor */
+	struct stream events;         /* to the guest */
+	struct sendq_budget budget;   /* of requests and pipes */
+	struct sendq_budget events_budget;
 	bool deaf;        /* the compositor takes no more; it may still have something to say */
 	bool pipes_first; /* whose turn it is */
 
@@ -70,7 +81,7 @@ struct gpu_channel {
 	unsigned pipe_count;
 	uint32_t read_pipes; /* made so far: the guest counts, too */
 
-	uint32_t parked[GPU_PARKED_MAX];
+	uint64_t parked[GPU_PARKED_MAX];
 	unsigned parked_first;
 	unsigned parked_count;
 
@@ -80,6 +91,7 @@ struct gpu_channel {
 		struct xd_write read;
 		uint8_t bytes[XD_RING_SIZE];
 	} message;
+	uint8_t filtered[VMM_WL_OUT_MIN];
 };
 
 /* ---- channel.c ---- */
@@ -88,6 +100,8 @@ struct gpu_channel {
 void vmm_gpu_channel_pump(struct gpu_channel *ch);
 /* The compositor is gone, or treated as such; the guest is told by and by. */
 void vmm_gpu_channel_hang_up(struct gpu_channel *ch, const char *why);
+/* Asks for a connection. */
+void vmm_gpu_channel_open(struct gpu_channel *ch);
 /* Sends what the compositor takes. */
 void vmm_gpu_channel_flush(struct gpu_channel *ch);
 /* Puts len bytes of ch->message into the channel ring. On failure nothing more will be. */
@@ -98,6 +112,17 @@ int vmm_gpu_watch(struct gpu_channel *ch, struct watch *w, uint32_t events, vmm_
 		  void *ctx);
 /* Closes it as well. */
 void vmm_gpu_watch_end(struct watch *w);
+
+/* ---- stream.c ---- */
+
+/*
+ * Takes len bytes and count descriptors of one side, &ch->requests or &ch->events, to be sent
+ * further. The descriptors are used up. -EPROTO: the side has said what it may not. -ENOSPC: more
+ * is waiting than may. -ENOMEM. On failure the channel cannot go on.
+ */
+int vmm_gpu_pass(struct gpu_channel *ch, struct stream *s, const uint8_t *bytes, size_t len,
+		 const int *fds, unsigned count);
+void vmm_gpu_stream_clear(struct stream *s);
 
 /* ---- items.c ---- */
 

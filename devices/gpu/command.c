@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The commands of a guest. Each is checked whole before any of it takes effect. */
-#include "channel_priv.h"
+#include "gpu/channel_priv.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -41,17 +41,15 @@ static int init_channel(struct gpu_channel *ch, const uint8_t *bytes, const stru
 	     ring_check(ch, cmd.channel_ring, XD_RING_SIZE) < 0)) {
 		return -EPROTO;
 	}
+	if (cmd.channel_type != XD_CHANNEL_NONE && ch->config.policy &&
+	    vmm_wl_filter_create(ch->config.policy, &ch->filter) != 0) {
+		return -ENOMEM;
+	}
 	ch->initialised = true;
 	ch->query_ring = cmd.query_ring;
 	ch->channel_ring = cmd.channel_ring;
-	if (cmd.channel_type == XD_CHANNEL_WAYLAND) {
-		int ret;
-
-		ch->state = CHANNEL_CONNECTING;
-		ret = ch->config.ops->connect(ch->config.ctx);
-		if (ret < 0) {
-			vmm_gpu_channel_connected(ch, ret);
-		}
+	if (cmd.channel_type != XD_CHANNEL_NONE) {
+		vmm_gpu_channel_open(ch);
 	}
 	return 0;
 }
@@ -171,12 +169,13 @@ static int send_bytes(struct gpu_channel *ch, const uint8_t *bytes, const struct
 	}
 	ret = open_ids(ch, &cmd, fds);
 	if (ret == 0) {
-		ret = vmm_gpu_sendq_add(&ch->out, bytes + sizeof(cmd), cmd.len, fds, cmd.ids);
-		vmm_gpu_close_fds(fds, ret < 0 ? cmd.ids : 0);
+		ret = vmm_gpu_pass(ch, &ch->requests, bytes + sizeof(cmd), cmd.len, fds, cmd.ids);
 	}
 	if (ret < 0) {
 		/* What is missing in the middle of a stream makes nonsense of the rest. */
-		vmm_gpu_channel_hang_up(ch, "the compositor does not keep up with the guest");
+		vmm_gpu_channel_hang_up(
+			ch, ret == -EPROTO ? "the guest says what it may not"
+					   : "the compositor does not keep up with the guest");
 		return ret;
 	}
 	vmm_gpu_channel_flush(ch);
@@ -213,9 +212,9 @@ int vmm_gpu_command(struct gpu_channel *ch, const uint8_t *bytes, const struct x
 
 /* ---- blobs ---- */
 
-int vmm_gpu_channel_take_blob(struct gpu_channel *ch, uint64_t id, uint64_t size,
-			      uint64_t *charged)
+int vmm_gpu_channel_take_blob(struct gpu_channel *ch, uint64_t id, uint64_t size)
 {
+	uint64_t len;
 	struct item *item = vmm_gpu_items_find(&ch->items, id);
 	int fd;
 
@@ -227,16 +226,15 @@ int vmm_gpu_channel_take_blob(struct gpu_channel *ch, uint64_t id, uint64_t size
 	}
 	if (item->fd >= 0) {
 		fd = item->fd;
-		*charged = item->size;
 		vmm_gpu_items_remove(&ch->items, item);
 		return fd;
 	}
-	*charged = vmm_gpu_page_round(size);
-	fd = vmm_gpu_charge(ch->config.budget, *charged);
+	len = vmm_gpu_page_round(size);
+	fd = vmm_gpu_budget_charge(ch->config.budget, len);
 	if (fd == 0) {
-		fd = vmm_gpu_memory(*charged);
+		fd = vmm_gpu_memory(len);
 		if (fd < 0) {
-			ch->config.budget->used -= *charged;
+			vmm_gpu_budget_release(ch->config.budget, len);
 		}
 	}
 	return fd;

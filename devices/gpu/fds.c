@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "fds.h"
+#include "gpu/fds.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -11,15 +11,20 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
-#include "xdomain.h"
+#include "gpu/xdomain.h"
 
-int vmm_gpu_charge(struct gpu_budget *budget, uint64_t bytes)
+int vmm_gpu_budget_charge(struct gpu_budget *budget, uint64_t bytes)
 {
 	if (budget->used > budget->max || bytes > budget->max - budget->used) {
 		return -ENOSPC;
 	}
-	budget->used += bytes;
+	__atomic_store_n(&budget->used, budget->used + bytes, __ATOMIC_RELAXED);
 	return 0;
+}
+
+void vmm_gpu_budget_release(struct gpu_budget *budget, uint64_t bytes)
+{
+	__atomic_store_n(&budget->used, budget->used - bytes, __ATOMIC_RELAXED);
 }
 
 uint64_t vmm_gpu_page_round(uint64_t bytes)

@@ -13,12 +13,14 @@
 
 /* Bytes of host memory that a guest may have made. */
 struct gpu_budget {
-	uint64_t used;
+	uint64_t used; /* any thread may look, atomically */
 	uint64_t max;
 };
 
 /* -ENOSPC. */
-int vmm_gpu_charge(struct gpu_budget *budget, uint64_t bytes);
+int vmm_gpu_budget_charge(struct gpu_budget *budget, uint64_t bytes);
+
+void vmm_gpu_budget_release(struct gpu_budget *budget, uint64_t bytes);
 
 /* Rounded up to whole pages; 0 when that is more than a file can have. */
 uint64_t vmm_gpu_page_round(uint64_t bytes);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "channel_priv.h"
+#include "gpu/channel_priv.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -88,7 +88,7 @@ void vmm_gpu_items_clear(struct items *items, struct gpu_budget *budget)
 	for (unsigned i = 0; i < items->count; i++) {
 		if (items->list[i].fd >= 0) {
 			(void)close(items->list[i].fd);
-			budget->used -= items->list[i].size;
+			vmm_gpu_budget_release(budget, items->list[i].size);
 		}
 	}
 	free(items->list);

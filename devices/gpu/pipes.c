@@ -3,7 +3,7 @@
  * Pipes that clients hand to each other through the compositor (clipboard, drag and drop). One end
  * is ours, the other one is in the guest, by messages.
  */
-#include "channel_priv.h"
+#include "gpu/channel_priv.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "sendq.h"
+#include "gpu/sendq.h"
 
 #include <errno.h>
 #include <stdint.h>
@@ -8,8 +8,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "fds.h"
-#include "xdomain.h"
+#include "gpu/fds.h"
+#include "gpu/xdomain.h"
 
 /* Small pieces share a chunk. */
 #define CHUNK_MIN 4096u
@@ -96,6 +96,21 @@ static ssize_t send_chunk(const struct sendq_chunk *chunk, int fd, bool is_socke
 	return vmm_gpu_send_fds(fd, &iov, chunk->fds, chunk->fd_count);
 }
 
+/* They went with the first byte of the chunk. */
+static void forget_fds(struct sendq *q)
+{
+	q->budget->fds += q->first->fd_count;
+	q->first->fd_count = 0;
+}
+
+static void consume(struct sendq *q, size_t len)
+{
+	q->first->begin += len;
+	if (q->first->begin == q->first->end) {
+		free_first(q);
+	}
+}
+
 int vmm_gpu_sendq_flush(struct sendq *q, int fd, bool is_socket)
 {
 	while (q->first) {
@@ -105,16 +120,24 @@ int vmm_gpu_sendq_flush(struct sendq *q, int fd, bool is_socket)
 		if (sent < 0) {
 			return errno == EINTR ? -EAGAIN : -errno;
 		}
-		/* They went with the first byte; ours are closed. */
 		vmm_gpu_close_fds(chunk->fds, chunk->fd_count);
-		q->budget->fds += chunk->fd_count;
-		chunk->fd_count = 0;
-		chunk->begin += (size_t)sent;
-		if (chunk->begin == chunk->end) {
-			free_first(q);
-		}
+		forget_fds(q);
+		consume(q, (size_t)sent);
 	}
 	return 0;
+}
+
+size_t vmm_gpu_sendq_take(struct sendq *q, void *bytes, size_t len, int *fds, unsigned *count)
+{
+	struct sendq_chunk *chunk = q->first;
+	size_t n = len < chunk->end - chunk->begin ? len : chunk->end - chunk->begin;
+
+	memcpy(bytes, chunk->data + chunk->begin, n);
+	memcpy(fds, chunk->fds, chunk->fd_count * sizeof(*fds));
+	*count = chunk->fd_count;
+	forget_fds(q);
+	consume(q, n);
+	return n;
 }
 
 void vmm_gpu_sendq_clear(struct sendq *q)

@@ -36,6 +36,12 @@ int vmm_gpu_sendq_add(struct sendq *q, const void *bytes, size_t len, const int 
  */
 int vmm_gpu_sendq_flush(struct sendq *q, int fd, bool is_socket);
 
+/*
+ * Takes up to len bytes off the front of a queue that is not empty, and the descriptors that go
+ * with them (fds has room for XD_IDS_MAX), which are then the caller's. How many bytes.
+ */
+size_t vmm_gpu_sendq_take(struct sendq *q, void *bytes, size_t len, int *fds, unsigned *count);
+
 /* Drops everything, descriptors included. */
 void vmm_gpu_sendq_clear(struct sendq *q);
 
