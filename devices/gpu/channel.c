@@ -315,7 +315,7 @@ void vmm_gpu_channel_connected(struct gpu_channel *ch, int fd)
 
 /* ---- for the device ---- */
 
-int vmm_gpu_channel_park(struct gpu_channel *ch, uint32_t token)
+int vmm_gpu_channel_park(struct gpu_channel *ch, uint64_t token)
 {
 	if (ch->state == CHANNEL_NONE) {
 		return -EPROTO;
