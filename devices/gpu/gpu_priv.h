@@ -5,7 +5,8 @@
  *	gpu.c       features, configuration space, life, sizes of the screens
  *	control.c   requests of the control queue: copied, looked up, answered
  *	cursor.c    the cursor queue
- *	resource.c  the guest's pictures: their table, the guest memory behind them
+ *	resource.c  the guest's resources: their table, the guest memory behind them
+ *	pixels.c    transfers, and the pixels of a picture
  *	scanout.c   what is on a screen, and what of it has changed
  *	edid.c      what a screen says about itself
  *	context.c   contexts, blobs: everything that `contexts` in the configuration asks for
@@ -28,6 +29,7 @@ enum { QUEUE_CONTROL, QUEUE_CURSOR, QUEUES };
 #define PARKED_MAX    16u /* flushes of one screen that wait for a frame */
 
 struct gpu;
+struct gpu_request;
 
 /* ---- guest memory behind a resource ---- */
 
@@ -79,7 +81,8 @@ struct gpu_resource {
 	uint32_t width;
 	uint32_t height;
 	struct region dirty; /* transferred, not flushed yet */
-	uint8_t *image;      /* only for a guest whose transfers come from unusual places */
+	bool written;        /* something was transferred */
+	uint8_t *image;      /* see vmm_gpu_keep_image; else NULL */
 
 	/* Blobs: context.c's, which fills and frees these. */
 	int fd; /* GPU_BLOB_HOST; else -1 */
@@ -104,6 +107,36 @@ void vmm_gpu_resource_remove_all(struct gpu *gpu);
 /* Counts bytes that are kept for the guest against the limit; false: too many, nothing counted. */
 bool vmm_gpu_charge(struct gpu *gpu, uint64_t bytes);
 void vmm_gpu_uncharge(struct gpu *gpu, uint64_t bytes);
+
+/* ---- pixels ---- */
+
+#define GPU_PIXEL 4u
+
+/* Rects of a guest: no sum wraps. */
+static inline bool gpu_rect_inside(const struct gpu_rect *r, uint32_t width, uint32_t height)
+{
+	return r->x <= width && r->width <= width - r->x && r->y <= height &&
+	       r->height <= height - r->y;
+}
+
+static inline struct vmm_display_rect gpu_rect(const struct gpu_rect *r)
+{
+	return (struct vmm_display_rect){
+		.x = r->x, .y = r->y, .width = r->width, .height = r->height};
+}
+
+/*
+ * Copies rect of a picture whose first pixel is at offset in the resource and whose rows are `from`
+ * bytes apart to dst, rows `to` bytes apart. What is not there leaves dst as it is.
+ */
+void vmm_gpu_copy_rows(struct gpu *gpu, const struct gpu_resource *res, uint64_t offset,
+		       size_t from, const struct vmm_display_rect *rect, void *dst, size_t to);
+/*
+ * Makes a copy of a 2D resource's pixels here, if there is none yet; from then on transfers go
+ * there at once. 0, or what to answer.
+ */
+uint32_t vmm_gpu_keep_image(struct gpu *gpu, struct gpu_resource *res);
+uint32_t vmm_gpu_transfer_2d(struct gpu *gpu, struct gpu_request *req);
 
 /* ---- requests ---- */
 
@@ -162,8 +195,10 @@ struct gpu_parked vmm_gpu_park(struct gpu_request *req);
 /* Gives a parked request back. From anywhere on the loop's thread while the device is active. */
 void vmm_gpu_unpark(struct gpu *gpu, const struct gpu_parked *parked);
 
-void vmm_gpu_control(struct gpu *gpu);
-void vmm_gpu_cursor_queue(struct gpu *gpu);
+/* Serves what there is in a queue, or a good deal of it and the rest in the loop's next turn. */
+void vmm_gpu_drain(struct gpu *gpu, unsigned queue);
+/* cursor.c: a request of the cursor queue. */
+void vmm_gpu_cursor_request(struct gpu *gpu, const struct vmm_chain *chain);
 
 /* ---- screens ---- */
 
@@ -176,24 +211,21 @@ struct gpu_scanout {
 	struct gpu *gpu;
 	struct gpu_resource *res;     /* NULL: off */
 	struct vmm_display_rect rect; /* the part of it that is shown */
-	uint64_t offset;              /* of the picture's first pixel in the resource */
-	uint32_t stride;
-	bool fresh; /* nothing of it has been shown yet */
+	uint32_t format;
+	uint32_t stride; /* of the resource's rows */
+	uint64_t offset; /* of the shown part's first pixel in the resource */
+	bool fresh;      /* nothing of it has been presented yet */
 	unsigned parked_count;
 	struct gpu_parked parked[PARKED_MAX];
 };
 
 uint32_t vmm_gpu_set_scanout(struct gpu *gpu, struct gpu_request *req);
 uint32_t vmm_gpu_set_scanout_blob(struct gpu *gpu, struct gpu_request *req);
-uint32_t vmm_gpu_transfer_2d(struct gpu *gpu, struct gpu_request *req);
 uint32_t vmm_gpu_flush(struct gpu *gpu, struct gpu_request *req);
 /* Nothing shows the resource any more. */
 void vmm_gpu_scanouts_forget(struct gpu *gpu, const struct gpu_resource *res);
 /* The next picture may come: what waited for that is given back. */
 void vmm_gpu_scanout_frame(struct gpu *gpu, unsigned scanout);
-/* Copies part of a 2D resource, as a source does. */
-void vmm_gpu_copy_2d(struct gpu *gpu, const struct gpu_resource *res,
-		     const struct vmm_display_rect *rect, void *dst, size_t stride);
 
 /* An EDID of one block whose preferred mode is width x height (at most VMM_GPU_SIDE_MAX). */
 #define EDID_LEN 128u
@@ -240,10 +272,10 @@ struct gpu {
 	uint64_t resource_count;
 	uint64_t memory; /* charged */
 
+	uint32_t events; /* events_read */
 	uint64_t memory_max;
 	struct gpu_resource *resources[RESOURCE_BUCKETS];
-	struct vmm_work control_again; /* the rest of a queue that was longer than one turn */
-	struct vmm_work cursor_again;
+	struct vmm_work again[QUEUES]; /* the rest of a queue that was longer than one turn */
 	struct vmm_chain chain;
 	struct iovec iov[CONTROL_SIZE];
 };

@@ -31,7 +31,7 @@ static int check_shm(const struct vmm_virtio_device *dev, struct vmm_error *err)
 		    (shm->len & (shm->len - 1)) != 0 || (i > 0 && dev->shm[i - 1].id >= shm->id)) {
 			return vmm_error_set(err, -EINVAL,
 					     "%s: shared memory region %u of 0x%llx bytes: must be "
-					     "a power of two from 4 KiB to 64 GiB, and ids ascend",
+					     "a power of two from 4 KiB to 16 GiB, and ids ascend",
 					     dev->name, shm->id, (unsigned long long)shm->len);
 		}
 	}

@@ -141,7 +141,7 @@ struct vmm_virtio_ops {
  */
 struct vmm_virtio_shm {
 	uint8_t id; /* as the device's section of the specification has it; unique in the device */
-	uint64_t len; /* bytes, a power of two from 4 KiB to 64 GiB */
+	uint64_t len; /* bytes, a power of two from 4 KiB to 16 GiB */
 };
 
 /*

@@ -71,6 +71,9 @@ struct vmm_display_picture {
 	struct vmm_display_source source;
 };
 
+/* Whether the numbers are in these ranges. */
+bool vmm_display_picture_valid(const struct vmm_display_picture *picture);
+
 struct vmm_display_cursor {
 	uint32_t width; /* 1 .. VMM_DISPLAY_CURSOR_MAX */
 	uint32_t height;
