@@ -149,6 +149,8 @@ static bool send_receive(struct gpu_channel *ch, size_t len, const int *fds, uns
 	for (unsigned i = 0; i < count; i++) {
 		if (add_descriptor(ch, fds[i], i) < 0) {
 			vmm_gpu_close_fds(fds + i + 1, count - i - 1);
+			/* Without it the rest is nonsense. */
+			vmm_gpu_stream_clear(&ch->events);
 			vmm_gpu_channel_hang_up(ch, "it brought a descriptor that cannot be "
 						    "passed on");
 			return false;
@@ -233,7 +235,9 @@ static bool socket_message(struct gpu_channel *ch)
 	if (!sendq_is_empty(&ch->events.to)) {
 		len = vmm_gpu_sendq_take(&ch->events.to, ch->message.bytes + sizeof(struct xd_send),
 					 XD_RECEIVE_MAX, fds, &count);
-		return send_receive(ch, len, fds, count);
+		if (send_receive(ch, len, fds, count)) {
+			return true;
+		}
 	}
 	if (ch->state == CHANNEL_ENDING) {
 		ch->state = CHANNEL_ENDED;

@@ -4,6 +4,7 @@
  * channel to the host's compositor (channel.h); the others only hold resources.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -153,7 +154,7 @@ static uint32_t open_channel(struct gpu_context *context)
 		.log = gpu->active.log,
 		.log_limit = &gpu->contexts->log_limit,
 		.budget = &gpu->contexts->blobs,
-		.policy = &gpu->contexts->policy,
+		.policy = gpu->contexts->filter,
 	};
 
 	return vmm_gpu_channel_create(&context->channel, &config) == 0 ? RESP_OK_NODATA
@@ -362,28 +363,59 @@ const struct gpu_command *vmm_gpu_contexts_command(uint32_t type)
 
 /* ---- for the device ---- */
 
+static void set_policy(struct gpu_contexts *contexts, const struct vmm_gpu_config *config)
+{
+	struct vmm_wl_filter_config *policy = &contexts->policy;
+
+	contexts->filter = policy;
+	if (config->vm_name) {
+		(void)snprintf(contexts->vm_name, sizeof(contexts->vm_name), "%s", config->vm_name);
+		policy->vm_name = contexts->vm_name;
+	}
+	if ((config->clipboard & VMM_GPU_CLIPBOARD_TO_GUEST) != 0) {
+		policy->clipboard |= VMM_WL_CLIPBOARD_IN;
+	}
+	if ((config->clipboard & VMM_GPU_CLIPBOARD_FROM_GUEST) != 0) {
+		policy->clipboard |= VMM_WL_CLIPBOARD_OUT;
+	}
+}
+
+/* One is made to see whether the guest's programs will get theirs. */
+static int check_policy(const struct gpu_contexts *contexts, const struct vmm_gpu_config *config,
+			struct vmm_error *err)
+{
+	struct vmm_wl_filter *filter;
+	int ret;
+
+	if (config->vm_name && strlen(config->vm_name) > VMM_WL_NAME_MAX) {
+		ret = -EINVAL;
+	} else {
+		ret = vmm_wl_filter_create(&contexts->policy, &filter);
+	}
+	if (ret < 0) {
+		return vmm_error_set(err, ret,
+				     "gpu: no filter for a VM of this name (1 to %u bytes, no "
+				     "spaces or colons): %s",
+				     VMM_WL_NAME_MAX, strerror(-ret));
+	}
+	vmm_wl_filter_destroy(filter);
+	return 0;
+}
+
 int vmm_gpu_contexts_create(struct gpu *gpu, const struct vmm_gpu_config *config,
 			    struct vmm_error *err)
 {
-	struct gpu_contexts *contexts;
+	struct gpu_contexts *contexts = calloc(1, sizeof(*contexts));
+	int ret;
 
-	if (config->vm_name && strlen(config->vm_name) > VMM_WL_NAME_MAX) {
-		return vmm_error_set(err, -EINVAL, "gpu: a VM's name has at most %u bytes",
-				     VMM_WL_NAME_MAX);
-	}
-	contexts = calloc(1, sizeof(*contexts));
 	if (!contexts) {
 		return vmm_error_set(err, -ENOMEM, "gpu: out of memory");
 	}
-	if (config->vm_name) {
-		memcpy(contexts->vm_name, config->vm_name, strlen(config->vm_name));
-		contexts->policy.vm_name = contexts->vm_name;
-	}
-	if ((config->clipboard & VMM_GPU_CLIPBOARD_TO_GUEST) != 0) {
-		contexts->policy.clipboard |= VMM_WL_CLIPBOARD_IN;
-	}
-	if ((config->clipboard & VMM_GPU_CLIPBOARD_FROM_GUEST) != 0) {
-		contexts->policy.clipboard |= VMM_WL_CLIPBOARD_OUT;
+	set_policy(contexts, config);
+	ret = check_policy(contexts, config, err);
+	if (ret < 0) {
+		free(contexts);
+		return ret;
 	}
 	if (config->connector) {
 		contexts->connector = *config->connector;

@@ -22,6 +22,7 @@ struct gpu_context {
 struct gpu_contexts {
 	struct vmm_gpu_connector connector; /* connect NULL: there is no compositor */
 	struct vmm_wl_filter_config policy;
+	const struct vmm_wl_filter_config *filter; /* what channels get: policy */
 	char vm_name[VMM_WL_NAME_MAX + 1];
 	struct gpu_budget blobs;
 	uint64_t count; /* relaxed atomic */

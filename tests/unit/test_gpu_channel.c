@@ -347,8 +347,8 @@ END_TEST
 
 START_TEST(every_command_cut_at_every_byte_is_refused_or_done)
 {
-	const uint8_t cmds[] = {XD_INIT, XD_GET_IMAGE, XD_POLL, XD_SEND,
-				XD_RECEIVE, XD_READ, XD_WRITE, 200, 0};
+	const uint8_t cmds[] = {XD_INIT, XD_GET_IMAGE, XD_POLL, XD_SEND, XD_RECEIVE,
+				XD_READ, XD_WRITE,     200,     0};
 	struct channel_fix f;
 	uint8_t bytes[400];
 	struct xd_header h;
@@ -525,9 +525,9 @@ START_TEST(a_template_gives_new_memory_each_time)
 			 -EPROTO);
 	ck_assert_int_eq(vmm_gpu_channel_take_blob(f.channel, answer.blob_id, 0), -EPROTO);
 	ck_assert_int_eq(vmm_gpu_channel_take_blob(f.channel, answer.blob_id + 1, 1), -ENOENT);
-	ck_assert_int_eq(vmm_gpu_channel_take_blob(f.channel, answer.blob_id | UINT64_C(1) << 32,
-						   1),
-			 -ENOENT);
+	ck_assert_int_eq(
+		vmm_gpu_channel_take_blob(f.channel, answer.blob_id | UINT64_C(1) << 32, 1),
+		-ENOENT);
 	vmm_gpu_close_fds(fds, 2);
 	f.budget.used = 0;
 	channel_stop(&f);
@@ -554,7 +554,7 @@ END_TEST
 
 int main(void)
 {
-	static const struct suite_test tests[] = {
+	const struct suite_test tests[] = {
 		{init_in_each_size_that_is_in_use_opens_a_channel, 4},
 		{init_in_another_size_is_refused, 1},
 		{init_a_second_time_is_refused, 1},

@@ -125,7 +125,7 @@ void channel_stop(struct channel_fix *f)
 
 int channel_init(struct channel_fix *f, size_t size, uint32_t type)
 {
-	uint8_t bytes[64] = {0};
+	_Alignas(8) uint8_t bytes[64] = {0};
 	struct xd_init *init = (void *)bytes;
 
 	*init = (struct xd_init){
@@ -161,10 +161,9 @@ int channel_send(struct channel_fix *f, const void *bytes, uint32_t len, unsigne
 	return ret;
 }
 
-int channel_write(struct channel_fix *f, uint32_t id, const void *bytes, uint32_t len,
-		  bool hang_up)
+int channel_write(struct channel_fix *f, uint32_t id, const void *bytes, uint32_t len, bool hang_up)
 {
-	uint8_t buf[XD_RING_SIZE] = {0};
+	_Alignas(8) uint8_t buf[XD_RING_SIZE] = {0};
 	struct xd_write *cmd = (void *)buf;
 
 	ck_assert_uint_le(len, XD_READ_MAX);
@@ -258,7 +257,7 @@ void compositor_says(struct channel_fix *f, const void *bytes, size_t len, const
 {
 	struct iovec iov = {(void *)(uintptr_t)bytes, len};
 
-	ck_assert_int_eq(vmm_gpu_send_fds(f->compositor, &iov, fds, count), len);
+	ck_assert_int_eq(vmm_gpu_send_fds(f->compositor, &iov, fds, count), (ssize_t)len);
 	vmm_gpu_close_fds(fds, count);
 }
 
@@ -299,7 +298,7 @@ int pattern_file(size_t len, uint8_t seed)
 		bytes[i] = pattern_byte(i, seed);
 	}
 	ck_assert_int_ge(fd, 0);
-	ck_assert_int_eq(pwrite(fd, bytes, len, 0), len);
+	ck_assert_int_eq(pwrite(fd, bytes, len, 0), (ssize_t)len);
 	free(bytes);
 	return fd;
 }

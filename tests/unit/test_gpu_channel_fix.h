@@ -28,8 +28,8 @@ struct channel_fix {
 	unsigned asked; /* for connections */
 	int blob;       /* a memfd, the resource BLOB; or -1 */
 	bool no_ring;   /* the guest has taken them away */
-	uint8_t query[XD_RING_SIZE];
-	uint8_t ring[XD_RING_SIZE];
+	_Alignas(8) uint8_t query[XD_RING_SIZE];
+	_Alignas(8) uint8_t ring[XD_RING_SIZE];
 	/* POLLs that were completed, in order. */
 	uint64_t done[DONE_MAX];
 	unsigned done_count;
