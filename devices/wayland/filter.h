@@ -8,7 +8,7 @@
  * what was announced can be bound;
  * - anything malformed ends the connection;
  * - windows carry the name of their VM: title "[NAME] title", application id
- * "libvmm.NAME.application";
+ * "libvmm.NAME:application";
  * - the clipboard and drags go the ways the VM's owner allows, which by default is none.
  *
  * It owns no descriptor: it says how many of those that came go on. One thread at a time.
@@ -20,6 +20,7 @@
 #include <stdint.h>
 
 struct vmm_wl_filter;
+struct vmm_wl_message;
 
 /*
  * Ways of the clipboard, of the primary selection, and of what is dragged. What may not leave the
@@ -85,5 +86,8 @@ void vmm_wl_filter_destroy(struct vmm_wl_filter *filter);
  */
 int vmm_wl_filter_request(struct vmm_wl_filter *filter, struct vmm_wl_piece *piece);
 int vmm_wl_filter_event(struct vmm_wl_filter *filter, struct vmm_wl_piece *piece);
+
+/* What the last message was, as far as it could be told: for a line in a log after -EPROTO. */
+const struct vmm_wl_message *vmm_wl_filter_last(const struct vmm_wl_filter *filter);
 
 #endif
