@@ -1,0 +1,159 @@
+# shellcheck shell=bash
+#
+# What the graphics tests share: a guest that does as it is told, and, through tests/e2e/lib.sh and
+# tests/support/desktop.sh, counting and a desktop. Sourced by bash scripts under `set -euo pipefail`.
+
+gpu_here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
+# shellcheck source=tests/e2e/lib.sh
+. "$gpu_here/../e2e/lib.sh"
+# shellcheck source=tests/support/desktop.sh
+. "$gpu_here/../support/desktop.sh"
+
+VMM_CLI=${VMM_CLI:-$vmm_root/build/release/vmm-cli/vmm-cli}
+# For guests and, as it draws their pattern as a picture, for this side.
+gpu_probe=${GPU_PROBE:-$vmm_root/build/dev/tests/gpu/guest/gpu_probe}
+# Time in the lab is emulated: every patience is multiplied by this.
+slow=1
+if [ -n "${LIBVMM_LAB:-}" ]; then
+	slow=4
+fi
+
+# gpu_kernel DIR: the stock kernel and an initrd with what the tests' guests run, as DIR/vmlinux and DIR/initrd.
+gpu_kernel()
+{
+	local kernel
+
+	[ -x "$gpu_probe" ] || die "$gpu_probe is not there: build it first (cmake --preset dev)"
+	kernel=$(kernel_dir amd64)
+	# virtio_gpu brings drm and its helpers along; devtmpfs makes the nodes.
+	"$vmm_root/tests/lab/mkinitramfs" "$1/initrd" --kernel-dir "$kernel" --init "$gpu_here/guest/init" --busybox --plain \
+		--modules "virtio_console virtio_blk virtio_gpu virtio_input evdev button" --add "$gpu_probe:bin/gpu_probe"
+	cp "$kernel/vmlinuz" "$1/vmlinux"
+}
+
+# ---- a guest of guest/init, by way of the pseudo-terminal that is its hvc0 ----
+
+# guest_open PTY: the guest whose console it is, once that is ready.
+guest_open()
+{
+	local line=''
+
+	exec {guest_fd}<>"$1"
+	stty raw -echo <"$1"
+	while [ "$line" != ==ready ]; do
+		IFS= read -r -t $((30 * slow)) -u "$guest_fd" line || return 1
+	done
+}
+
+# guest COMMAND: done in the guest, with its output and its exit status.
+guest()
+{
+	local line
+
+	printf '%s\n' "$1" >&"$guest_fd"
+	while IFS= read -r -t $((60 * slow)) -u "$guest_fd" line; do
+		if [[ $line =~ ^==([0-9]+)$ ]]; then
+			return "${BASH_REMATCH[1]}"
+		fi
+		printf '%s\n' "$line"
+	done
+	echo "the guest does not answer to: $1"
+	return 124
+}
+
+# guest_close: forgets the guest, which may be gone.
+guest_close()
+{
+	exec {guest_fd}>&-
+}
+
+# guest_soon COMMAND: succeeds in the guest, if need be after a while.
+guest_soon()
+{
+	soon guest "$1"
+}
+
+# picture_is WHAT FILE COMMAND...: COMMAND prints as PPM what FILE, PNG or PPM, has to show. For a screen that is drawn
+# a moment later, picture_soon takes the picture itself: picture_soon WHAT TAKE FILE COMMAND..., with TAKE a function.
+picture_is()
+{
+	if cmp <("${@:3}") <(desktop_ppm "$2") >/dev/null 2>&1; then
+		ok "$1"
+	else
+		bad "$1: $(cmp <("${@:3}") <(desktop_ppm "$2") 2>&1)"
+	fi
+}
+
+picture_soon()
+{
+	local end=$((SECONDS + 5 * slow))
+
+	until "$2" "$3" && cmp <("${@:4}") <(desktop_ppm "$3") >/dev/null 2>&1; do
+		[ "$SECONDS" -lt "$end" ] || break
+		sleep 0.2
+	done
+	picture_is "$1" "$3" "${@:4}"
+}
+
+# ---- VMs ----
+
+# vm_create NAME GPU-JSON: a VMM with a guest of gpu_kernel's and that graphics device, booted; guest is about it.
+vm_create()
+{
+	local run=$VMM_RUN/$1 config
+
+	mkdir -p "$run"
+	"$VMM_CLI" vmm --api-socket "path=$run/vmm" --log-file "$run/log" </dev/null >/dev/null 2>&1 &
+	vm_pid=$!
+	soon test -S "$run/vmm" || return 1
+	config=$(jq -n --arg dir "$GPU_WORK" --arg run "$run" --argjson gpu "$2" '{payload: {kernel: "\($dir)/vmlinux",
+		initramfs: "\($dir)/initrd", cmdline: "console=ttyS0 panic=-1 quiet mitigations=off"},
+		memory: {size: 268435456}, console: {mode: "Pty"}, serial: {mode: "File", file: "\($run)/serial.log"},
+		gpu: $gpu}')
+	api "$1" PUT vm.create "$config" && api "$1" PUT vm.boot || return 1
+	guest_open "$(api "$1" GET vm.info | jq -r .config.console.file)"
+}
+
+# api NAME METHOD ENDPOINT [BODY]
+api()
+{
+	curl -sS --fail-with-body --unix-socket "$VMM_RUN/$1/vmm" -X "$2" ${4:+-d "$4"} "http://localhost/api/v1/$3"
+}
+
+# vm_end NAME
+vm_end()
+{
+	guest_close
+	api "$1" PUT vmm.shutdown >/dev/null 2>&1 || kill "$vm_pid" 2>/dev/null || true
+	wait "$vm_pid" 2>/dev/null || true
+	rm -rf "${VMM_RUN:?}/$1"
+}
+
+# gpu_process NAME: the process id of the VM's graphics device.
+gpu_process()
+{
+	api "$1" GET vm.processes | jq -r '.[] | select(.kind == "gpu") | .pid'
+}
+
+# holds PID: how many descriptors it has and how much memory of its own, in KiB.
+descriptors()
+{
+	find "/proc/$1/fd" -mindepth 1 | wc -l
+}
+
+resident()
+{
+	awk '/^(RssAnon|RssShmem):/ { n += $2 } END { print n }' "/proc/$1/status"
+}
+
+# ticks PID: processor time it has used, in hundredths of a second.
+ticks()
+{
+	awk '{ sub(/.*\) /, ""); print $12 + $13 }' "/proc/$1/stat"
+}
+
+# frozen PATTERN...: whether a process of the guest is in a sleep that nothing ends.
+guest_frozen()
+{
+	guest 'grep -l "^State:.D" /proc/[0-9]*/status | head -n 3; ! dmesg | grep "blocked for more than"'
+}
