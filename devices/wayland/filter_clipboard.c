@@ -12,8 +12,8 @@
  */
 #include "filter_priv.h"
 
-/* A drag is over the device's window that its client does not know of. The user word is its offer's
- * number and one. */
+/* The last drag that entered the device's window is one that its client does not know of. The user
+ * word is its offer's number and one. */
 #define DRAG_HIDDEN 0x10u
 
 static bool is_offer(uint8_t interface)
@@ -106,19 +106,14 @@ static enum vmm_wl_verdict enter(struct vmm_wl_object *device, uint32_t offer)
 static enum vmm_wl_verdict dragged(struct vmm_wl_filter *f, struct vmm_wl_object *device,
 				   struct vmm_wl_piece *piece)
 {
-	const uint16_t opcode = f->last.opcode;
-
 	if ((device->flags & DRAG_HIDDEN) == 0) {
 		return VMM_WL_PASS;
 	}
 	/* While it is over the window the compositor would take an offer's end for a refusal of the
 	 * drag. */
-	if (opcode != VMM_WL_EV_WL_DATA_DEVICE_MOTION && device->user != 0) {
+	if (f->last.opcode != VMM_WL_EV_WL_DATA_DEVICE_MOTION && device->user != 0) {
 		destroy_offer(f, VMM_WL_SERVER_BASE + device->user - 1, piece);
 		device->user = 0;
-	}
-	if (opcode == VMM_WL_EV_WL_DATA_DEVICE_LEAVE) {
-		device->flags &= (uint8_t)~DRAG_HIDDEN;
 	}
 	return VMM_WL_DROP;
 }

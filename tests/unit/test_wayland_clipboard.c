@@ -190,13 +190,42 @@ START_TEST(drag_comes_in_only_if_it_may)
 }
 END_TEST
 
+START_TEST(client_drags_after_a_hidden_drag)
+{
+	start(VMM_WL_CLIPBOARD_NONE);
+	drag_over(OFFER, false);
+	HEAR(true, device, VMM_WL_EV_WL_DATA_DEVICE_ENTER, "uuuuu", SERIAL, surface, 0u, 0u, 0u);
+	HEAR(true, device, VMM_WL_EV_WL_DATA_DEVICE_MOTION, "uuu", 1u, 2u, 3u);
+	wlfix_finish();
+}
+END_TEST
+
+/* More answers than there is room for at a time. */
+START_TEST(answers_come_in_parts)
+{
+	static uint8_t stream[100 * 16];
+	size_t len = 0;
+
+	start(VMM_WL_CLIPBOARD_NONE);
+	while (len < sizeof(stream)) {
+		len += wlmsg(stream + len, device, VMM_WL_RQ_WL_DATA_DEVICE_SET_SELECTION, "uu",
+			     source, SERIAL);
+	}
+	ck_assert_int_eq(wlfix_send(stream, len, 0, VMM_WL_OUT_MIN), 0);
+	ck_assert(wlfix_got_none(&wlfix.host));
+	ck_assert_uint_eq(wlfix.guest.len, len / 2);
+	wlfix_finish();
+}
+END_TEST
+
 /* An offer's id that is none is no way to have something destroyed. */
 START_TEST(drag_with_a_wrong_offer_destroys_nothing)
 {
-	static const uint32_t wrong[] = {OTHER_OFFER, VMM_WL_SERVER_BASE + VMM_WL_SERVER_MAX,
-					 UINT32_MAX, 2};
+	static const uint32_t wrong[] = {OFFER + 0x10000u, OTHER_OFFER,
+					 VMM_WL_SERVER_BASE + VMM_WL_SERVER_MAX, UINT32_MAX, 2};
 
 	start(VMM_WL_CLIPBOARD_NONE);
+	offer(OFFER, false);
 	HEAR(false, device, VMM_WL_EV_WL_DATA_DEVICE_ENTER, "uuuuu", SERIAL, surface, 0u, 0u,
 	     wrong[_i]);
 	HEAR(false, device, VMM_WL_EV_WL_DATA_DEVICE_LEAVE, "");
@@ -264,7 +293,9 @@ int main(void)
 		{offers_can_be_hidden_for_ever, 1},
 		{hidden_offer_cannot_be_guessed, 1},
 		{drag_comes_in_only_if_it_may, 4},
-		{drag_with_a_wrong_offer_destroys_nothing, 4},
+		{client_drags_after_a_hidden_drag, 1},
+		{answers_come_in_parts, 1},
+		{drag_with_a_wrong_offer_destroys_nothing, 5},
 		{primary_selection_is_not_there_without_any_way, 1},
 		{primary_selection_goes_the_same_ways, 3},
 	};

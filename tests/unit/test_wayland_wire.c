@@ -96,13 +96,21 @@ static struct vmm_wl_conn *populated(void)
 	return c;
 }
 
-/* As a request or an event, in a connection that nothing was said in yet. */
+/*
+ * What is in bytes, as a request or an event, in a connection that nothing was said in yet. In
+ * memory of just its size: whoever reads beyond is caught.
+ */
 static enum vmm_wl_verdict verdict_of(int request)
 {
 	struct vmm_wl_conn *c = populated();
-	const enum vmm_wl_verdict verdict =
-		request ? vmm_wl_request(c, bytes, &msg) : vmm_wl_event(c, bytes, &msg);
+	const size_t size = (size_t)(bytes[6] | bytes[7] << 8);
+	uint8_t *copy = malloc(size);
+	enum vmm_wl_verdict verdict;
 
+	SUITE_REQUIRE(copy != NULL);
+	memcpy(copy, bytes, size);
+	verdict = request ? vmm_wl_request(c, copy, &msg) : vmm_wl_event(c, copy, &msg);
+	free(copy);
 	vmm_wl_conn_destroy(c);
 	return verdict;
 }
@@ -309,6 +317,7 @@ START_TEST(pool_is_replaced_under_its_id)
 {
 	bind_shm();
 	ck_assert_int_eq(REQUEST(SHM, VMM_WL_RQ_WL_SHM_CREATE_POOL, "uu", 4u, 64u), VMM_WL_PASS);
+	ck_assert_int_eq(REQUEST(SHM, VMM_WL_RQ_WL_SHM_CREATE_POOL, "uu", 4u, 64u), VMM_WL_BAD);
 	for (unsigned i = 0; i < 2; i++) {
 		ck_assert_int_eq(REQUEST(4, VMM_WL_RQ_WL_SHM_POOL_DESTROY, ""), VMM_WL_PASS);
 		ck_assert_int_eq(REQUEST(SHM, VMM_WL_RQ_WL_SHM_CREATE_POOL, "uu", 4u, 128u),
@@ -510,6 +519,31 @@ START_TEST(strings_end_where_they_say)
 }
 END_TEST
 
+/* Longer than what is left of the message, though not than the message, and no zero in sight. */
+START_TEST(strings_end_before_their_message)
+{
+	const size_t size = wlmsg(bytes, FIRST + VMM_WL_IF_XDG_TOPLEVEL,
+				  VMM_WL_RQ_XDG_TOPLEVEL_SET_TITLE, "s", "abcdefghijklmno");
+
+	ck_assert_int_eq(verdict_of(1), VMM_WL_PASS);
+	bytes[size - 1] = 'p';
+	for (uint32_t len = 16; len <= size; len++) {
+		vmm_wl_set_word(bytes, 0, len);
+		ck_assert_int_eq(verdict_of(1), VMM_WL_BAD);
+	}
+}
+END_TEST
+
+START_TEST(strings_are_null_only_where_they_may)
+{
+	wlmsg(bytes, FIRST + VMM_WL_IF_XDG_TOPLEVEL, VMM_WL_RQ_XDG_TOPLEVEL_SET_TITLE, "s", NULL);
+	ck_assert_int_eq(verdict_of(1), VMM_WL_BAD);
+	wlmsg(bytes, FIRST + VMM_WL_IF_WL_DATA_OFFER, VMM_WL_RQ_WL_DATA_OFFER_ACCEPT, "us", 0u,
+	      NULL);
+	ck_assert_int_eq(verdict_of(1), VMM_WL_PASS);
+}
+END_TEST
+
 int main(void)
 {
 	const TTest *const tests[] = {frame_wants_whole_words_of_8_to_4096_bytes,
@@ -530,7 +564,9 @@ int main(void)
 				      globals_have_the_version_of_the_tables,
 				      binds_are_what_was_announced,
 				      globals_are_bounded,
-				      strings_end_where_they_say};
+				      strings_end_where_they_say,
+				      strings_end_before_their_message,
+				      strings_are_null_only_where_they_may};
 	Suite *suite = suite_create("wayland_wire");
 
 	for (size_t i = 0; i < sizeof(tests) / sizeof(tests[0]); i++) {
