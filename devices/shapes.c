@@ -19,6 +19,7 @@ const struct vmm_dev_shape *vmm_dev_shape_find(const char *kind)
 	const struct vmm_dev_shape *const all[] = {
 		&vmm_blk_shape,
 		&vmm_console_shape,
+		&vmm_gpu_shape,
 		&vmm_net_shape,
 		&vmm_rng_shape,
 	};

@@ -9,6 +9,7 @@ struct vmm_virtio_device;
 
 extern const struct vmm_dev_shape vmm_blk_shape;
 extern const struct vmm_dev_shape vmm_console_shape;
+extern const struct vmm_dev_shape vmm_gpu_shape;
 extern const struct vmm_dev_shape vmm_net_shape;
 extern const struct vmm_dev_shape vmm_rng_shape;
 

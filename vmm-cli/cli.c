@@ -80,6 +80,21 @@ int cli_name_check(const char *name, struct vmm_error *err)
 	return vmm_error_wrap(err, ret, "VM name '%s'", shown);
 }
 
+int cli_api_socket(const struct instance_roots *roots, const char *name, char out[PATH_MAX],
+		   struct vmm_error *err)
+{
+	int ret = cli_name_check(name, err);
+
+	if (ret == 0) {
+		ret = instance_path(roots, name, "vmm", out, err);
+	}
+	if (ret == 0 && instance_state(roots, name) == INSTANCE_ABSENT) {
+		ret = instance_check_known(roots, name, err);
+		return ret < 0 ? ret : vmm_error_set(err, -ESRCH, "VM '%s' does not run", name);
+	}
+	return ret;
+}
+
 int cli_ready_fd(const char *command, const char *text, int *fd)
 {
 	char *end;

@@ -45,6 +45,11 @@ int cli_options_with_roots(int argc, char **argv, const char *help,
 /* vm_name_check, with the name in the sentence, fit for a terminal. */
 int cli_name_check(const char *name, struct vmm_error *err);
 
+/* The path of the API socket of a VM that has a VMM. -ESRCH: it has none; -ENOENT: nor a directory.
+ */
+int cli_api_socket(const struct instance_roots *roots, const char *name, char out[PATH_MAX],
+		   struct vmm_error *err);
+
 /* --ready-fd N: CLI_GO_ON with the number in *fd, or the status of a usage error. */
 int cli_ready_fd(const char *command, const char *text, int *fd);
 /* Writes a newline to fd and closes it; nothing for -1. EXIT_OK, or EXIT_FAILED and said. */
@@ -54,6 +59,7 @@ int cmd_console(int argc, char **argv);
 int cmd_device(int argc, char **argv);
 int cmd_info(int argc, char **argv);
 int cmd_list(int argc, char **argv);
+int cmd_screenshot(int argc, char **argv);
 int cmd_run(int argc, char **argv);
 int cmd_start(int argc, char **argv);
 int cmd_stop(int argc, char **argv);

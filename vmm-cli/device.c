@@ -26,17 +26,10 @@ static int restart(const struct instance_roots *roots, const char *name, const c
 {
 	char socket[PATH_MAX];
 	json_t *body;
-	int ret = cli_name_check(name, err);
+	int ret = cli_api_socket(roots, name, socket, err);
 
-	if (ret == 0) {
-		ret = instance_path(roots, name, "vmm", socket, err);
-	}
 	if (ret < 0) {
 		return ret;
-	}
-	if (instance_state(roots, name) == INSTANCE_ABSENT) {
-		ret = instance_check_known(roots, name, err);
-		return ret < 0 ? ret : vmm_error_set(err, -ESRCH, "VM '%s' does not run", name);
 	}
 	body = json_pack("{s:s}", "id", id);
 	if (!body) {

@@ -25,6 +25,7 @@ static const struct command commands[] = {
 	{"info", cmd_info, "say all about one VM"},
 	{"console", cmd_console, "connect this terminal to a VM's console"},
 	{"vmm", cmd_vmm, "start a VMM that is configured over its API socket"},
+	{"screenshot", cmd_screenshot, "write what a VM's screen shows into a file"},
 	{"device", cmd_device, "replace the process of a VM's device"},
 	{"vm-process", cmd_vm_process, NULL},
 };

@@ -15,6 +15,7 @@
 #include "api/clilog.h"
 #include "api/manager.h"
 #include "cli.h"
+#include "config/gpu.h"
 #include "isolation.h"
 #include "terminal.h"
 
@@ -261,6 +262,9 @@ static const char help[] =
 	"button, and pressed again switches the guest off.\n"
 	"\n"
 	"  --serial-log FILE  where the guest's ttyS0 goes, for a VM directory\n"
+	"  --display wayland|file|none\n"
+	"                     the guest has a screen: a window of this desktop; a file,\n"
+	"                     for screenshots; or no screen, whatever CONFIG says\n"
 	"  --ready-fd N       write a newline to descriptor N when the guest runs\n"
 	"  --verbose          say on stderr what the VMM does\n"
 	"  --isolation process|none, --device-program PATH, --restart always|never,\n"
@@ -290,6 +294,7 @@ int cmd_run(int argc, char **argv)
 {
 	const char *serial_log = NULL;
 	const char *ready = NULL;
+	const char *display = NULL;
 	bool verbose = false;
 	struct isolation_options isolation = {0};
 	const struct cli_option options[] = {
@@ -299,6 +304,7 @@ int cmd_run(int argc, char **argv)
 		{.name = "uid-base", .value = &isolation.uid_base},
 		{.name = "serial-log", .value = &serial_log},
 		{.name = "ready-fd", .value = &ready},
+		{.name = "display", .value = &display},
 		{.name = "verbose", .flag = &verbose},
 		{.name = NULL},
 	};
@@ -319,7 +325,8 @@ int cmd_run(int argc, char **argv)
 	if (argc - optind != 1) {
 		return cli_usage("run", "one VM directory or VmConfig file");
 	}
-	if (load_config(&config, argv[optind], serial_log, &err) < 0) {
+	if (load_config(&config, argv[optind], serial_log, &err) < 0 ||
+	    (display && vm_config_set_display(&config, display, &err) < 0)) {
 		vm_config_finish(&config);
 		return cli_fail("run", &err);
 	}

@@ -36,6 +36,7 @@ struct vmm_kvm {
 	struct vmm_kvm_config config;
 	int fd;
 	size_t run_size;
+	unsigned windows; /* made so far */
 
 	struct vcpu *vcpus[VMM_KVM_VCPUS_MAX];
 	unsigned vcpu_count;

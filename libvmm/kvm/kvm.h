@@ -92,6 +92,13 @@ int vmm_kvm_vm_fd(const struct vmm_kvm *kvm);
  */
 int vmm_kvm_set_memory(struct vmm_kvm *kvm, const struct vmm_mem *mem, struct vmm_error *err);
 
+/*
+ * Windows of this VM; the context is the struct vmm_kvm. At most so many, -ENOSPC, counting those
+ * that were destroyed.
+ */
+#define VMM_KVM_WINDOWS_MAX 32u
+extern const struct vmm_window_ops vmm_kvm_window_ops;
+
 /* ---- interrupts; any thread, once the machine's interrupt controller stands ---- */
 
 /*

@@ -227,6 +227,12 @@ static void run_guest(struct vcpu *v)
 			}
 		} else if (errno == EINTR) {
 			return;
+		} else if (errno == EFAULT) {
+			/* RAM is there as long as the VM is, so it can only be a window (window.c).
+			 */
+			report(v, VMM_KVM_CRASH, 0,
+			       "the guest used device memory where nothing is mapped");
+			return;
 		} else if (errno != EAGAIN) {
 			/* EAGAIN: a vCPU that waited for its start-up signal got it. */
 			report(v, VMM_KVM_ERROR, -errno, "KVM_RUN failed");

@@ -57,7 +57,8 @@ size_t vmm_machine_ram(const struct vmm_machine *machine, struct vmm_mem_region 
 unsigned vmm_machine_vm_type(const struct vmm_machine *machine);
 /* Whether this architecture has a space of ports beside memory. */
 bool vmm_machine_has_ports(void);
-/* Fills the address fields of config: ECAM and the windows. Not with VMM_TRANSPORT_MMIO. */
+/* Fills the address fields of config: ECAM and the windows. With VMM_TRANSPORT_MMIO only mmio64 is
+ * there, and free. */
 void vmm_machine_pci(const struct vmm_machine *machine, struct vmm_pci_host_config *config);
 
 struct vmm_machine_parts {

@@ -51,7 +51,10 @@ enum {
 	QUEUE_DRIVER_HIGH = 0x094,
 	QUEUE_DEVICE_LOW = 0x0a0,
 	QUEUE_DEVICE_HIGH = 0x0a4,
+	SHM_SEL = 0x0ac,
 	SHM_LEN_LOW = 0x0b0,
+	SHM_LEN_HIGH = 0x0b4,
+	SHM_BASE_LOW = 0x0b8,
 	SHM_BASE_HIGH = 0x0bc,
 	CONFIG_GENERATION = 0x0fc,
 	CONFIG = 0x100,
@@ -71,6 +74,7 @@ struct vmm_virtio_mmio {
 	uint32_t interrupt; /* atomic: InterruptStatus, but for what external queues add */
 	struct mmio_irq queue_irq;
 	struct mmio_irq config_irq;
+	uint32_t shm_select; /* under transport.lock */
 };
 
 /* ---- interrupts; any thread, no lock ---- */
@@ -163,6 +167,33 @@ static uint64_t read_shared(struct vmm_virtio_mmio *m, uint64_t offset)
 	return value;
 }
 
+/* Of the selected region; length and base of one that is not there are -1. */
+static uint32_t read_shm(struct vmm_virtio_mmio *m, uint64_t offset)
+{
+	const struct vmm_transport *t = &m->transport;
+	uint64_t len = UINT64_MAX;
+	uint64_t base = UINT64_MAX;
+
+	(void)pthread_mutex_lock(&m->transport.lock);
+	for (unsigned i = 0; i < t->dev->shm_count; i++) {
+		if (t->dev->shm[i].id == m->shm_select && t->shm[i].window) {
+			len = t->dev->shm[i].len;
+			base = t->shm[i].gpa;
+		}
+	}
+	(void)pthread_mutex_unlock(&m->transport.lock);
+	switch (offset) {
+	case SHM_LEN_LOW:
+		return (uint32_t)len;
+	case SHM_LEN_HIGH:
+		return (uint32_t)(len >> 32);
+	case SHM_BASE_LOW:
+		return (uint32_t)base;
+	default:
+		return (uint32_t)(base >> 32);
+	}
+}
+
 /* Those that only a driver writes, and those that are not there, read 0. */
 static uint64_t read_register(struct vmm_virtio_mmio *m, uint64_t offset)
 {
@@ -183,9 +214,13 @@ static uint64_t read_register(struct vmm_virtio_mmio *m, uint64_t offset)
 	case STATUS:
 	case CONFIG_GENERATION:
 		return read_shared(m, offset);
+	case SHM_LEN_LOW:
+	case SHM_LEN_HIGH:
+	case SHM_BASE_LOW:
+	case SHM_BASE_HIGH:
+		return read_shm(m, offset);
 	default:
-		/* No region of shared memory, whichever is selected: length and base are -1. */
-		return offset >= SHM_LEN_LOW && offset <= SHM_BASE_HIGH ? UINT32_MAX : 0;
+		return 0;
 	}
 }
 
@@ -194,6 +229,7 @@ void vmm_virtio_mmio_reset(struct vmm_virtio_mmio *m)
 	vmm_carrier_set_status(m->transport.carrier, 0);
 	(void)pthread_mutex_lock(&m->transport.lock);
 	vmm_transport_reset_registers(&m->transport);
+	m->shm_select = 0;
 	__atomic_store_n(&m->interrupt, 0, __ATOMIC_RELEASE);
 	(void)pthread_mutex_unlock(&m->transport.lock);
 }
@@ -229,6 +265,9 @@ static void write_shared(struct vmm_virtio_mmio *m, uint64_t offset, uint32_t va
 	switch (offset) {
 	case QUEUE_READY:
 		write_queue_ready(m, value);
+		break;
+	case SHM_SEL:
+		m->shm_select = value;
 		break;
 	case QUEUE_DESC_HIGH:
 	case QUEUE_DRIVER_HIGH:
@@ -409,6 +448,9 @@ int vmm_virtio_mmio_create(struct vmm_virtio_mmio **out, struct vmm_virtio_devic
 		return ret;
 	}
 	vmm_transport_set_reachable(&m->transport, true, config->base + QUEUE_NOTIFY);
+	for (unsigned i = 0; i < dev->shm_count; i++) {
+		vmm_transport_shm_decode(&m->transport, i, true, config->shm[i]);
+	}
 	*out = m;
 	return 0;
 }

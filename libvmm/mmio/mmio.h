@@ -25,6 +25,8 @@ struct vmm_virtio_mmio_config {
 	uint64_t base;       /* of the registers */
 	/* Of an interrupt line that is this device's alone and edge-triggered. */
 	unsigned gsi;
+	/* Of the device's shared memory regions, in its order: where they are. */
+	uint64_t shm[VMM_VIRTIO_SHM_MAX];
 };
 
 /*

@@ -172,7 +172,8 @@ static void move_bar(struct vmm_pci_function *fn, unsigned index, bool mapped, u
 
 /*
  * Follows the command register and the BARs. An address outside the windows decodes nowhere: a
- * driver sizing a BAR with decoding on, or pointing it at RAM, must not disturb anything.
+ * driver sizing a BAR with decoding on, or pointing it at RAM, must not disturb anything. A BAR
+ * that another one is in the way of decodes when its own function's registers are written next.
  */
 static void update_bars(struct vmm_pci_function *fn)
 {
@@ -187,7 +188,7 @@ static void update_bars(struct vmm_pci_function *fn)
 			continue;
 		}
 		gpa = bar_address(fn, i);
-		move_bar(fn, i, decode && vmm_pci_host_in_window(fn->host, gpa, bar->size), gpa);
+		move_bar(fn, i, decode && vmm_pci_host_may_decode(fn->host, bar, gpa), gpa);
 	}
 }
 

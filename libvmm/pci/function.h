@@ -41,6 +41,11 @@ struct vmm_pci_bar {
 	uint64_t size; /* 0: there is none; else a power of two, at least 4096 */
 	bool is_64;
 	bool prefetchable;
+	/*
+	 * The guest sees memory there: the hypervisor serves it without a word, and so it decodes
+	 * nowhere where another BAR does, nor another one inside of it. The first one counts.
+	 */
+	bool is_memory;
 	uint64_t assigned; /* where the VMM put it */
 	bool mapped;       /* decoding, at gpa, inside one of the host's windows */
 	uint64_t gpa;
@@ -101,8 +106,10 @@ void vmm_pci_config_store(struct vmm_pci_function *fn, unsigned offset, unsigned
 void vmm_pci_config_reset(struct vmm_pci_function *fn);
 /* Takes every BAR off the buses. */
 void vmm_pci_config_unmap(struct vmm_pci_function *fn);
-/* True when [gpa, gpa + size) lies inside one of the host's windows (host.c). */
-bool vmm_pci_host_in_window(const struct vmm_pci_host *host, uint64_t gpa, uint64_t size);
+/* True when a BAR may decode at gpa: inside one of the host's windows, and where is_memory lets it
+ * (host.c). */
+bool vmm_pci_host_may_decode(const struct vmm_pci_host *host, const struct vmm_pci_bar *bar,
+			     uint64_t gpa);
 
 /* ---- adding one to the host; configuration time ---- */
 

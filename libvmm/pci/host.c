@@ -78,7 +78,7 @@ static bool in_range(const struct vmm_pci_window *range, uint64_t gpa, uint64_t 
 	       size <= range->size - (gpa - range->base);
 }
 
-bool vmm_pci_host_in_window(const struct vmm_pci_host *host, uint64_t gpa, uint64_t size)
+static bool in_window(const struct vmm_pci_host *host, uint64_t gpa, uint64_t size)
 {
 	for (unsigned i = 0; i < WINDOWS; i++) {
 		if (in_range(&host->windows[i].range, gpa, size)) {
@@ -86,6 +86,28 @@ bool vmm_pci_host_in_window(const struct vmm_pci_host *host, uint64_t gpa, uint6
 		}
 	}
 	return false;
+}
+
+/* Both lie in a window, so neither sum wraps. */
+static bool in_the_way(const struct vmm_pci_bar *other, const struct vmm_pci_bar *bar, uint64_t gpa)
+{
+	return other != bar && other->mapped && (other->is_memory || bar->is_memory) &&
+	       gpa < other->gpa + other->size && other->gpa < gpa + bar->size;
+}
+
+bool vmm_pci_host_may_decode(const struct vmm_pci_host *host, const struct vmm_pci_bar *bar,
+			     uint64_t gpa)
+{
+	bool free = in_window(host, gpa, bar->size);
+
+	for (unsigned slot = 1; free && slot < host->slots_end; slot++) {
+		const struct vmm_pci_function *fn = host->slots[slot];
+
+		for (unsigned i = 0; fn && free && i < VMM_PCI_BARS; i++) {
+			free = !in_the_way(&fn->bars[i], bar, gpa);
+		}
+	}
+	return free;
 }
 
 void vmm_pci_function_copy_out(struct vmm_pci_function *fn, unsigned offset, void *dst, size_t len)
@@ -284,18 +306,22 @@ static void window_write(void *ctx, uint64_t offset, unsigned len, uint64_t valu
 
 /* ---- adding functions ---- */
 
-/* Addresses are aligned to the size; 0 when the window is full. */
-static uint64_t take(struct window *w, uint64_t size)
+uint64_t vmm_pci_window_take(const struct vmm_pci_window *window, uint64_t *next, uint64_t size)
 {
-	uint64_t used = w->planned - w->range.base;
-	uint64_t pad = (0 - w->planned) & (size - 1);
-	uint64_t at = w->planned + pad;
+	uint64_t used = *next - window->base;
+	uint64_t pad = (0 - *next) & (size - 1);
+	uint64_t at = *next + pad;
 
-	if (pad > w->range.size - used || size > w->range.size - used - pad) {
+	if (pad > window->size - used || size > window->size - used - pad) {
 		return 0;
 	}
-	w->planned = at + size;
+	*next = at + size;
 	return at;
+}
+
+static uint64_t take(struct window *w, uint64_t size)
+{
+	return vmm_pci_window_take(&w->range, &w->planned, size);
 }
 
 static uint64_t assign(struct vmm_pci_host *host, const struct vmm_pci_bar *bar)

@@ -63,6 +63,12 @@ struct vmm_pci_window {
 	uint64_t size;
 };
 
+/*
+ * size bytes of a window, a power of two, at an address that is aligned to it, from *next on, which
+ * is set behind them. 0: there is no room.
+ */
+uint64_t vmm_pci_window_take(const struct vmm_pci_window *window, uint64_t *next, uint64_t size);
+
 struct vmm_pci_host_config {
 	struct vmm_pci_platform platform;
 	struct vmm_bus *mmio; /* ECAM and both windows are added to it */

@@ -18,15 +18,19 @@
 #define CAP_LEN       16u
 #define CAP_TYPE      3u
 #define CAP_BAR       4u
+#define CAP_ID        5u
 #define CAP_OFFSET    8u
 #define CAP_LENGTH    12u
 #define CAP_EXTRA     16u /* notify_off_multiplier, pci_cfg_data */
 #define CAP_LEN_EXTRA 20u
+#define CAP_LENGTH_HI 20u /* of struct virtio_pci_cap64 */
+#define CAP_LEN_64    24u
 #define TYPE_COMMON   1u
 #define TYPE_NOTIFY   2u
 #define TYPE_ISR      3u
 #define TYPE_DEVICE   4u
 #define TYPE_PCI_CFG  5u
+#define TYPE_SHM      8u
 #define DATA_LEN      4u
 
 static struct virtio_pci *from_fn(struct vmm_pci_function *fn)
@@ -41,7 +45,9 @@ static uint64_t bar_read(struct vmm_pci_function *fn, unsigned bar, uint64_t off
 	struct virtio_pci *vp = from_fn(fn);
 	unsigned in_block = (unsigned)(offset % VPCI_BLOCK_SIZE);
 
-	(void)bar;
+	if (bar != VPCI_BAR) {
+		return UINT64_MAX; /* shared memory into which nothing is mapped yet */
+	}
 	switch (offset - in_block) {
 	case VPCI_COMMON:
 		return vmm_vpci_common_read(vp, in_block, len);
@@ -76,7 +82,9 @@ static void bar_write(struct vmm_pci_function *fn, unsigned bar, uint64_t offset
 	struct virtio_pci *vp = from_fn(fn);
 	unsigned in_block = (unsigned)(offset % VPCI_BLOCK_SIZE);
 
-	(void)bar;
+	if (bar != VPCI_BAR) {
+		return;
+	}
 	switch (offset - in_block) {
 	case VPCI_COMMON:
 		vmm_vpci_common_write(vp, in_block, len, value);
@@ -97,8 +105,13 @@ static void bar_write(struct vmm_pci_function *fn, unsigned bar, uint64_t offset
 
 static void bar_mapped(struct vmm_pci_function *fn, unsigned bar, uint64_t gpa, bool mapped)
 {
-	(void)bar;
-	vmm_transport_set_reachable(&from_fn(fn)->transport, mapped, gpa + VPCI_NOTIFY);
+	struct vmm_transport *t = &from_fn(fn)->transport;
+
+	if (bar == VPCI_BAR) {
+		vmm_transport_set_reachable(t, mapped, gpa + VPCI_NOTIFY);
+	} else {
+		vmm_transport_shm_decode(t, (bar - VPCI_SHM_BAR(0)) / 2, mapped, gpa);
+	}
 }
 
 /* ---- the PCI_CFG window: the BAR through configuration space (section 4.1.4.9) ---- */
@@ -143,6 +156,10 @@ static void config_written(struct vmm_pci_function *fn, unsigned offset, unsigne
 	struct virtio_pci *vp = from_fn(fn);
 	struct window w;
 
+	if (offset < VMM_PCI_REG_BAR0 + 4 * VMM_PCI_BARS) {
+		/* Here, because the host's lock is not held. */
+		vmm_transport_shm_settle(&vp->transport);
+	}
 	if (offset < fn->msix_cap + CAP_LEN && offset + len > fn->msix_cap) {
 		/* MSI-X may have been switched on or off. */
 		vmm_vpci_calls_changed(vp);
@@ -194,7 +211,29 @@ static unsigned add_cap(struct virtio_pci *vp, uint8_t type, unsigned len, uint3
 	return at;
 }
 
-/* The five capabilities and MSI-X take 100 of the 192 bytes there are, so nothing here can fail. */
+/* Section 4.1.4.7. */
+static void add_shm(struct virtio_pci *vp)
+{
+	struct vmm_pci_function *fn = &vp->fn;
+	const struct vmm_virtio_device *dev = vp->transport.dev;
+
+	for (unsigned i = 0; i < dev->shm_count; i++) {
+		const struct vmm_virtio_shm *shm = &dev->shm[i];
+		unsigned bar = VPCI_SHM_BAR(i);
+		unsigned at;
+
+		/* A length that is no power of two is refused by the carrier, before fn is added.
+		 */
+		(void)vmm_pci_function_add_bar(fn, bar, shm->len, true, true);
+		fn->bars[bar].is_memory = true;
+		at = add_cap(vp, TYPE_SHM, CAP_LEN_64, 0, (uint32_t)shm->len);
+		vmm_pci_function_set8(fn, at + CAP_BAR, (uint8_t)bar);
+		vmm_pci_function_set8(fn, at + CAP_ID, shm->id);
+		vmm_pci_function_set32(fn, at + CAP_LENGTH_HI, (uint32_t)(shm->len >> 32));
+	}
+}
+
+/* All capabilities and MSI-X take 148 of the 192 bytes there are, so nothing here can fail. */
 static void add_caps(struct virtio_pci *vp)
 {
 	struct vmm_pci_function *fn = &vp->fn;
@@ -210,6 +249,9 @@ static void add_caps(struct virtio_pci *vp)
 	vp->window = at;
 	fn->writable[at + CAP_BAR] = 0xff;
 	memset(&fn->writable[at + CAP_OFFSET], 0xff, 4 + 4 + DATA_LEN);
+	if (vp->transport.shm[0].window) {
+		add_shm(vp);
+	}
 }
 
 static uint32_t class_code(uint32_t device_id)
@@ -223,6 +265,10 @@ static uint32_t class_code(uint32_t device_id)
 		return 0x078000; /* other communication */
 	case VMM_VIRTIO_ID_RNG:
 		return 0x108000; /* other encryption */
+	case VMM_VIRTIO_ID_GPU:
+		return 0x038000; /* other display */
+	case VMM_VIRTIO_ID_INPUT:
+		return 0x098000; /* other input */
 	default:
 		return 0xff0000; /* fits no class */
 	}

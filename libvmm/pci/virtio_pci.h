@@ -25,6 +25,9 @@
 #define VPCI_BLOCK_SIZE    0x1000u
 #define VPCI_NOTIFY_STRIDE 4u
 
+/* Each shared memory region has a BAR of 64 bits: 2 and 4. */
+#define VPCI_SHM_BAR(i) (2u + 2u * (i))
+
 #define VPCI_NO_VECTOR 0xffffu
 
 struct virtio_pci;

@@ -147,6 +147,9 @@ void vmm_transport_set_active(void *ctx, bool active)
 	for (unsigned i = 0; i < t->queue_count && ret == 0 && !t->dev->external_queues; i++) {
 		ret = vmm_source_set_events(t->queues[i].source, active ? VMM_LOOP_READABLE : 0);
 	}
+	if (!active) {
+		vmm_transport_shm_clear(t);
+	}
 	if (ret < 0) {
 		vmm_virtio_fail(t->dev, "the host cannot watch the queue's notifications");
 	}

@@ -9,9 +9,11 @@ int vmm_transport_check(const struct vmm_virtio_device *dev, uint32_t device_id_
 			struct vmm_error *err)
 {
 	if (dev->queue_count > VMM_VIRTIO_QUEUES_MAX || dev->device_id == 0 ||
-	    dev->device_id > device_id_max) {
-		return vmm_error_set(err, -EINVAL, "%s: no virtio device has %u queues and id %u",
-				     dev->name, dev->queue_count, dev->device_id);
+	    dev->device_id > device_id_max || dev->shm_count > VMM_VIRTIO_SHM_MAX) {
+		return vmm_error_set(err, -EINVAL,
+				     "%s: no virtio device has %u queues, id %u and %u shared "
+				     "memory regions",
+				     dev->name, dev->queue_count, dev->device_id, dev->shm_count);
 	}
 	return 0;
 }
@@ -19,6 +21,7 @@ int vmm_transport_check(const struct vmm_virtio_device *dev, uint32_t device_id_
 void vmm_transport_finish(struct vmm_transport *t)
 {
 	vmm_transport_kick_finish(t);
+	vmm_transport_shm_finish(t);
 	free(t->queues);
 	(void)pthread_mutex_destroy(&t->kick_lock);
 	(void)pthread_mutex_destroy(&t->lock);
@@ -47,7 +50,11 @@ int vmm_transport_init(struct vmm_transport *t, struct vmm_virtio_device *dev,
 		vmm_transport_finish(t);
 		return vmm_error_wrap(err, ret, "%s: cannot make its event descriptors", dev->name);
 	}
-	return 0;
+	ret = vmm_transport_shm_init(t, err);
+	if (ret < 0) {
+		vmm_transport_finish(t);
+	}
+	return ret;
 }
 
 int vmm_transport_carry(struct vmm_transport *t, const struct vmm_transport_device *device,
@@ -64,6 +71,7 @@ int vmm_transport_carry(struct vmm_transport *t, const struct vmm_transport_devi
 		.queue_irqs = irqs,
 		.kick_fds = kick_fds,
 		.on_active = vmm_transport_set_active,
+		.shm = vmm_transport_shm_ops(t),
 		.ctx = t,
 	};
 

@@ -5,11 +5,12 @@
  *   transport.c  making it, and the bytes of the configuration space
  *   registers.c  the registers of VIRTIO 1.2 sections 4.1.4.3 and 4.2.2 that mean the same
  *   kick.c       from a notification to the device
+ *   shm.c        shared memory regions
  *
  * Locks, each held for a few instructions and never while waiting for the loop's thread:
  *   lock       select registers and read-modify-write of a queue's registers; may take the
  *              carrier's
- *   kick_lock  where notifications arrive; innermost
+ *   kick_lock  where notifications arrive, and where shared memory is to be seen; innermost
  */
 #ifndef VMM_TRANSPORT_TRANSPORT_H
 #define VMM_TRANSPORT_TRANSPORT_H
@@ -48,6 +49,14 @@ struct vmm_transport_queue {
 	struct vmm_doorbell bell;
 };
 
+/* A shared memory region of the device, in the order of the device's. */
+struct vmm_transport_shm {
+	struct vmm_window *window; /* NULL: there is none. The loop's thread's. */
+	/* kick_lock: where the guest is to see it */
+	bool visible;
+	vmm_gpa gpa;
+};
+
 /* Embedded in the transport's own struct. */
 struct vmm_transport {
 	struct vmm_virtio_device *dev;
@@ -72,6 +81,7 @@ struct vmm_transport {
 
 	unsigned queue_count;
 	struct vmm_transport_queue *queues;
+	struct vmm_transport_shm shm[VMM_VIRTIO_SHM_MAX];
 };
 
 /* ---- transport.c; configuration time, loop's thread ---- */
@@ -142,5 +152,20 @@ void vmm_transport_set_enabled(struct vmm_transport *t, unsigned queue, bool ena
 void vmm_transport_set_reachable(struct vmm_transport *t, bool reachable, uint64_t notify_gpa);
 /* The carrier's on_active; ctx is the struct vmm_transport. */
 void vmm_transport_set_active(void *ctx, bool active);
+
+/* ---- shm.c ---- */
+
+/* A window for each region, where the hypervisor has such; configuration time. finish also after
+ * init has failed. -ENOMEM, -ENOSPC. */
+int vmm_transport_shm_init(struct vmm_transport *t, struct vmm_error *err);
+void vmm_transport_shm_finish(struct vmm_transport *t);
+/* NULL: nothing can be mapped. The context is t. */
+const struct vmm_carrier_shm_ops *vmm_transport_shm_ops(const struct vmm_transport *t);
+/* Where the guest is to see a region, if at all; any thread. */
+void vmm_transport_shm_decode(struct vmm_transport *t, unsigned index, bool visible, vmm_gpa gpa);
+/* Returns when it is so. Any thread, under no lock: waits for the loop's. */
+void vmm_transport_shm_settle(struct vmm_transport *t);
+/* The device was reset: nothing is mapped. Loop's thread. */
+void vmm_transport_shm_clear(struct vmm_transport *t);
 
 #endif

@@ -14,7 +14,29 @@
 #define DEVICE_FEATURES (((UINT64_C(1) << 24) - 1) | ~((UINT64_C(1) << 50) - 1))
 #define RING_FEATURES   (VMM_VIRTIO_F_VERSION_1 | VMM_VIRTIO_F_INDIRECT_DESC | VMM_VIRTIO_F_EVENT_IDX)
 
+#define SHM_LEN_MAX (UINT64_C(64) << 30)
+
 /* ---- create and destroy ---- */
+
+static int check_shm(const struct vmm_virtio_device *dev, struct vmm_error *err)
+{
+	if (dev->shm_count > VMM_VIRTIO_SHM_MAX) {
+		return vmm_error_set(err, -EINVAL, "%s: %u shared memory regions, at most %d",
+				     dev->name, dev->shm_count, VMM_VIRTIO_SHM_MAX);
+	}
+	for (unsigned i = 0; i < dev->shm_count; i++) {
+		const struct vmm_virtio_shm *shm = &dev->shm[i];
+
+		if (shm->len < VMM_VIRTIO_SHM_PAGE || shm->len > SHM_LEN_MAX ||
+		    (shm->len & (shm->len - 1)) != 0 || (i > 0 && dev->shm[i - 1].id >= shm->id)) {
+			return vmm_error_set(err, -EINVAL,
+					     "%s: shared memory region %u of 0x%llx bytes: must be "
+					     "a power of two from 4 KiB to 16 GiB, and ids ascend",
+					     dev->name, shm->id, (unsigned long long)shm->len);
+		}
+	}
+	return 0;
+}
 
 static int check_device(const struct vmm_virtio_device *dev, struct vmm_error *err)
 {
@@ -50,7 +72,7 @@ static int check_device(const struct vmm_virtio_device *dev, struct vmm_error *e
 	if (dev->carrier) {
 		return vmm_error_set(err, -EBUSY, "%s: the device is in use already", dev->name);
 	}
-	return 0;
+	return check_shm(dev, err);
 }
 
 /* Frees what create made; the device is left alone. */
@@ -60,15 +82,20 @@ static void free_carrier(struct vmm_carrier *c)
 		vmm_virtq_destroy(c->pool[i]);
 	}
 	(void)pthread_mutex_destroy(&c->lock);
+	free(c->mappings);
 	free(c->id);
 	free(c);
 }
 
-/* All memory that queues will ever need, so that no later step can run out of it. */
-static int alloc_queues(struct vmm_carrier *c)
+/* All memory that the device will ever need here, so that no later step can run out of it. */
+static int alloc_parts(struct vmm_carrier *c)
 {
 	int ret = 0;
 
+	if (c->dev->shm_count > 0) {
+		c->mappings = calloc(VMM_VIRTIO_SHM_MAPPINGS_MAX, sizeof(c->mappings[0]));
+		ret = c->mappings ? 0 : -ENOMEM;
+	}
 	for (unsigned i = 0; ret == 0 && i < c->dev->queue_count && !c->dev->external_queues; i++) {
 		ret = vmm_virtq_alloc(&c->pool[i], c->dev->queue_sizes[i]);
 	}
@@ -93,7 +120,7 @@ int vmm_carrier_create(struct vmm_carrier **out, struct vmm_virtio_device *dev,
 	c->dev = dev;
 	(void)pthread_mutex_init(&c->lock, NULL);
 	c->id = strdup(config->id ? config->id : dev->name);
-	if (!c->id || alloc_queues(c) < 0) {
+	if (!c->id || alloc_parts(c) < 0) {
 		free_carrier(c);
 		return vmm_error_set(err, -ENOMEM, "%s: out of memory", dev->name);
 	}
@@ -108,6 +135,7 @@ int vmm_carrier_create(struct vmm_carrier **out, struct vmm_virtio_device *dev,
 	c->on_active = config->on_active;
 	c->on_config = config->on_config;
 	c->on_fail = config->on_fail;
+	c->shm = config->shm;
 	c->ctx = config->ctx;
 	c->offered = dev->features | (dev->external_queues ? 0 : RING_FEATURES);
 	vmm_carrier_default_registers(c);
@@ -237,9 +265,12 @@ int vmm_carrier_run(struct vmm_carrier *c, const struct vmm_carrier_start *start
 	}
 	if (ret == 0) {
 		*why = "the device could not start";
+		c->activating = true;
 		ret = c->dev->ops->activate(c->dev, &active);
+		c->activating = false;
 	}
 	if (ret < 0) {
+		vmm_carrier_unmap_all(c);
 		forget_queues(c);
 		return ret;
 	}
@@ -281,6 +312,7 @@ void vmm_carrier_stop(struct vmm_carrier *c, int *next_avail)
 	if (was_active) {
 		c->resetting = true;
 		c->dev->ops->reset(c->dev);
+		vmm_carrier_unmap_all(c);
 		c->resetting = false;
 		c->active = false;
 	}

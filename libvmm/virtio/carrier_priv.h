@@ -14,6 +14,13 @@
 
 #include <vmm/carrier.h>
 
+/* Part of a region that is mapped. */
+struct shm_mapping {
+	unsigned region; /* index into the device's */
+	uint64_t offset;
+	uint64_t len;
+};
+
 struct vmm_carrier {
 	struct vmm_virtio_device *dev;
 	struct vmm_mem *mem;
@@ -26,6 +33,7 @@ struct vmm_carrier {
 	void (*on_active)(void *ctx, bool active);
 	void (*on_config)(void *ctx);
 	void (*on_fail)(void *ctx, const char *why);
+	const struct vmm_carrier_shm_ops *shm;
 	void *ctx;
 	uint64_t offered;
 
@@ -38,6 +46,7 @@ struct vmm_carrier {
 	bool generation_read; /* since it last changed */
 
 	/* Loop thread only. */
+	bool activating;
 	bool active;
 	bool resetting;
 	bool polling; /* no driver is asked for kicks: vmm_carrier_poll */
@@ -45,6 +54,8 @@ struct vmm_carrier {
 	struct vmm_virtq *virtqs[VMM_VIRTIO_QUEUES_MAX];      /* those of them that are started */
 	struct vmm_carrier_ring rings[VMM_VIRTIO_QUEUES_MAX]; /* as the driver set them up */
 	struct vmm_log_limit fail_limit;
+	struct shm_mapping *mappings; /* room for VMM_VIRTIO_SHM_MAPPINGS_MAX, or NULL */
+	unsigned mapping_count;       /* in order of region and offset */
 };
 
 /* The lock around the registers. */
@@ -63,6 +74,9 @@ int vmm_carrier_run(struct vmm_carrier *c, const struct vmm_carrier_start *start
 
 /* Shows DEVICE_NEEDS_RESET and tells the driver. Loop thread. */
 void vmm_carrier_fail(struct vmm_carrier *c, const char *why);
+
+/* shm.c: takes every mapping away. Loop thread. */
+void vmm_carrier_unmap_all(struct vmm_carrier *c);
 
 /* Changes configuration bytes whose range was checked. Loop thread. */
 void vmm_carrier_update_config(struct vmm_carrier *c, size_t offset, const void *bytes, size_t len);

@@ -94,6 +94,25 @@ static struct virtio_slot *free_slot(struct vmm_vm *vm)
 	return NULL;
 }
 
+/* Where a device's shared memory is: where PCI's BARs of 64 bits would be. */
+static int place_shm(struct vmm_vm *vm, const struct vmm_virtio_device *dev, uint64_t *gpas,
+		     uint64_t *next, struct vmm_error *err)
+{
+	struct vmm_pci_host_config addresses = {0};
+
+	vmm_machine_pci(vm->machine, &addresses);
+	*next = vm->shm_next != 0 ? vm->shm_next : addresses.mmio64.base;
+	for (unsigned i = 0; i < dev->shm_count && i < VMM_VIRTIO_SHM_MAX; i++) {
+		gpas[i] = vmm_pci_window_take(&addresses.mmio64, next, dev->shm[i].len);
+		if (gpas[i] == 0) {
+			return vmm_error_set(err, -ENOSPC,
+					     "no addresses are left for %llu MiB of shared memory",
+					     (unsigned long long)(dev->shm[i].len >> 20));
+		}
+	}
+	return 0;
+}
+
 /* At the machine's next place for one. */
 static int add_mmio(struct vmm_vm *vm, struct virtio_slot *entry, struct vmm_virtio_device *dev,
 		    const struct vmm_transport_device *device, struct vmm_error *err)
@@ -103,8 +122,12 @@ static int add_mmio(struct vmm_vm *vm, struct virtio_slot *entry, struct vmm_vir
 		.events_ctx = vm->kvm,
 	};
 	struct vmm_machine_place place;
-	int ret = vmm_machine_place_virtio(vm->machine, &place, err);
+	uint64_t next = 0;
+	int ret = place_shm(vm, dev, config.shm, &next, err);
 
+	if (ret == 0) {
+		ret = vmm_machine_place_virtio(vm->machine, &place, err);
+	}
 	if (ret < 0) {
 		return ret;
 	}
@@ -114,6 +137,8 @@ static int add_mmio(struct vmm_vm *vm, struct virtio_slot *entry, struct vmm_vir
 	ret = vmm_virtio_mmio_create(&entry->mmio, dev, device, &config, err);
 	if (ret < 0) {
 		vmm_machine_unplace_virtio(vm->machine);
+	} else {
+		vm->shm_next = next;
 	}
 	return ret;
 }

@@ -45,6 +45,7 @@ struct vmm_vm {
 	struct vmm_bus *mmio;
 	struct vmm_bus *pio;
 	struct vmm_pci_host *pci; /* NULL: VMM_TRANSPORT_MMIO */
+	uint64_t shm_next;        /* without PCI: first address free for shared memory; 0: all */
 
 	int kernel_fd;
 	int initrd_fd;

@@ -54,7 +54,7 @@ static int ioeventfd(void *ctx, const struct vmm_doorbell *bell, int eventfd, bo
 }
 
 const struct vmm_pci_platform_ops vmm_vm_platform_ops = {
-	.events = {.irqfd = irqfd, .ioeventfd = ioeventfd},
+	.events = {.windows = &vmm_kvm_window_ops, .irqfd = irqfd, .ioeventfd = ioeventfd},
 	.msi_alloc = msi_alloc,
 	.msi_free = msi_free,
 	.msi_route = msi_route,

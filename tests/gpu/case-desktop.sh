@@ -75,7 +75,7 @@ case_desktop()
 
 	base64 -w 0 < <(head -c 202500 /dev/urandom) >"$work/clip"
 	desktop_copy "$work/clip"
-	is "the clipboard" eval 'desktop_paste | cmp - "$work/clip"'
+	is "the clipboard" clipboard_is "$work/clip"
 	desktop_stop
 	if [ -e "${desktop_socket%/*}" ]; then
 		bad "something is left of it"

@@ -12,6 +12,8 @@ gpu_here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
 VMM_CLI=${VMM_CLI:-$vmm_root/build/release/vmm-cli/vmm-cli}
 # For guests and, as it draws their pattern as a picture, for this side.
 gpu_probe=${GPU_PROBE:-$vmm_root/build/dev/tests/gpu/guest/gpu_probe}
+# A keyboard and a pointer for the desktop's seat, with the codes of a real one.
+wl_input=${WL_INPUT:-$vmm_root/build/dev/tests/gpu/wl_input}
 # Time in the lab is emulated: every patience is multiplied by this.
 slow=1
 if [ -n "${LIBVMM_LAB:-}" ]; then
@@ -36,13 +38,27 @@ gpu_kernel()
 # guest_open PTY: the guest whose console it is, once that is ready.
 guest_open()
 {
-	local line=''
-
+	# Where this script leads a session, it becomes the script's own terminal, which hangs up when the VM ends.
+	trap : HUP
 	exec {guest_fd}<>"$1"
 	stty raw -echo <"$1"
+	guest_ready
+}
+
+# guest_ready: until it has started, or started again.
+guest_ready()
+{
+	local line=''
+
 	while [ "$line" != ==ready ]; do
 		IFS= read -r -t $((30 * slow)) -u "$guest_fd" line || return 1
 	done
+}
+
+# guest_tell COMMAND: one that the guest does not come back from.
+guest_tell()
+{
+	printf '%s\n' "$1" >&"$guest_fd"
 }
 
 # guest COMMAND: done in the guest, with its output and its exit status.
@@ -50,7 +66,7 @@ guest()
 {
 	local line
 
-	printf '%s\n' "$1" >&"$guest_fd"
+	guest_tell "$1"
 	while IFS= read -r -t $((60 * slow)) -u "$guest_fd" line; do
 		if [[ $line =~ ^==([0-9]+)$ ]]; then
 			return "${BASH_REMATCH[1]}"
@@ -95,7 +111,35 @@ picture_soon()
 	picture_is "$1" "$3" "${@:4}"
 }
 
+# ---- a person at the desktop ----
+
+# hand_open: somebody sits down at the desktop. hand COMMAND: does it (wl_input.c has the list), and then it is done.
+hand_open()
+{
+	install -m 755 "$wl_input" "$desktop_dir/wl_input"
+	coproc hand_process { _desktop_env WAYLAND_DISPLAY=wayland-1 "$desktop_dir/wl_input" 2>>"$desktop_dir/client.log"; }
+	# Until the clients have asked for the new keyboard.
+	hand "hold 500"
+}
+
+hand()
+{
+	local line=''
+
+	printf '%s\n' "$1" >&"${hand_process[1]}"
+	IFS= read -r -t $((20 * slow)) -u "${hand_process[0]}" line || true
+	[ "$line" = ok ] || bad "the desktop's keyboard and pointer: '$line' to $1"
+}
+
+hand_close()
+{
+	kill "$hand_process_PID" 2>/dev/null || true
+	wait "$hand_process_PID" 2>/dev/null || true
+}
+
 # ---- VMs ----
+
+declare -A vm_pids
 
 # vm_create NAME GPU-JSON: a VMM with a guest of gpu_kernel's and that graphics device, booted; guest is about it.
 vm_create()
@@ -104,7 +148,7 @@ vm_create()
 
 	mkdir -p "$run"
 	"$VMM_CLI" vmm --api-socket "path=$run/vmm" --log-file "$run/log" </dev/null >/dev/null 2>&1 &
-	vm_pid=$!
+	vm_pids[$1]=$!
 	soon test -S "$run/vmm" || return 1
 	config=$(jq -n --arg dir "$GPU_WORK" --arg run "$run" --argjson gpu "$2" '{payload: {kernel: "\($dir)/vmlinux",
 		initramfs: "\($dir)/initrd", cmdline: "console=ttyS0 panic=-1 quiet mitigations=off"},
@@ -124,8 +168,8 @@ api()
 vm_end()
 {
 	guest_close
-	api "$1" PUT vmm.shutdown >/dev/null 2>&1 || kill "$vm_pid" 2>/dev/null || true
-	wait "$vm_pid" 2>/dev/null || true
+	api "$1" PUT vmm.shutdown >/dev/null 2>&1 || kill "${vm_pids[$1]}" 2>/dev/null || true
+	wait "${vm_pids[$1]}" 2>/dev/null || true
 	rm -rf "${VMM_RUN:?}/$1"
 }
 
@@ -135,7 +179,7 @@ gpu_process()
 	api "$1" GET vm.processes | jq -r '.[] | select(.kind == "gpu") | .pid'
 }
 
-# holds PID: how many descriptors it has and how much memory of its own, in KiB.
+# descriptors PID: how many it has. resident PID: memory of its own, in KiB.
 descriptors()
 {
 	find "/proc/$1/fd" -mindepth 1 | wc -l
@@ -152,8 +196,78 @@ ticks()
 	awk '{ sub(/.*\) /, ""); print $12 + $13 }' "/proc/$1/stat"
 }
 
-# frozen PATTERN...: whether a process of the guest is in a sleep that nothing ends.
-guest_frozen()
+# below WHAT NUMBER LIMIT
+below()
 {
-	guest 'grep -l "^State:.D" /proc/[0-9]*/status | head -n 3; ! dmesg | grep "blocked for more than"'
+	if [ "$2" -lt "$3" ]; then
+		ok "$1: $2"
+	else
+		bad "$1: $2, which is not below $3"
+	fi
+}
+
+# clipboard_is FILE: whether the desktop's clipboard has its content.
+clipboard_is()
+{
+	desktop_paste | cmp - "$1"
+}
+
+# no_window: the desktop is empty.
+no_window()
+{
+	[ -z "$(desktop_windows)" ]
+}
+
+# counter NAME COUNTER: of the VM's graphics device gpu0.
+counter()
+{
+	api "$1" GET vm.counters | jq -r ".gpu0.$2"
+}
+
+# awake WHAT: no program of the guest is in a sleep that nothing ends.
+awake()
+{
+	local state
+
+	state=$(guest 'dmesg | grep "blocked for more than"; grep -l "^State:.D" /proc/[0-9]*/status') || true
+	same "$1: nothing hangs in the guest" "$state" ""
+}
+
+# holds PID COUNT: whether the process has so many descriptors.
+holds()
+{
+	[ "$(descriptors "$1")" -eq "$2" ]
+}
+
+# flat WHAT PID DESCRIPTORS: the process has as many descriptors as before, if need be after a while.
+flat()
+{
+	soon holds "$2" "$3" || true
+	same "$1: its descriptors are closed" "$(descriptors "$2")" "$3"
+}
+
+# quiet WHAT PID: the process does nothing to speak of, for three seconds.
+quiet()
+{
+	local before
+
+	before=$(ticks "$2")
+	sleep 3
+	if [ $(($(ticks "$2") - before)) -lt 60 ]; then
+		ok "$1: it does not spin"
+	else
+		bad "$1: $(($(ticks "$2") - before)) ticks in three seconds"
+	fi
+}
+
+# solid WIDTH HEIGHT RRGGBB: a picture of one colour, as PPM.
+solid()
+{
+	convert -size "$1x$2" "xc:#$3" -depth 8 PPM:-
+}
+
+# screenshot NAME FILE: what vmm-cli says that the VM's screen shows.
+screenshot()
+{
+	timeout 60 "$VMM_CLI" screenshot "$1" "$2" >/dev/null 2>&1
 }

@@ -76,6 +76,10 @@ static void add_devices(struct guest *guest, const struct guest_config *config)
 	uart_init(&guest->uart, put, guest);
 	ck_assert_msg(vmm_vm_add_platform(guest->vm, &guest->uart.base, &err) == 0, "%s",
 		      err.message);
+	if (config->device) {
+		ck_assert_msg(vmm_vm_add_virtio(guest->vm, "test0", config->device, &err) == 0,
+			      "%s", err.message);
+	}
 	if (config->rng) {
 		ck_assert_int_eq(vmm_rng_create(&rng, NULL, &err), 0);
 		ck_assert_msg(vmm_vm_add_virtio(guest->vm, "rng0", rng, &err) == 0, "%s",

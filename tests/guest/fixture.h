@@ -35,7 +35,8 @@ struct guest_config {
 	unsigned mib; /* 64 */
 	unsigned vcpus;
 	bool rng;
-	bool mmio; /* no PCI */
+	struct vmm_virtio_device *device; /* added, and taken; may be NULL */
+	bool mmio;                        /* no PCI */
 	bool reset_stops;
 };
 

@@ -4,6 +4,7 @@
  * finds is said on the serial port, and the runner (test_guest.c) compares. Any line that starts
  * with BAD is a failure.
  */
+#include "shm.h"
 #include "virtio.h"
 
 #define SCRATCH      0x3ffu /* of the test's serial port: how often the machine was reset */
@@ -313,6 +314,12 @@ static void scenario(const struct start_info *info, const char *name)
 		nothing();
 	} else if (is(name, "fault")) {
 		fault();
+	} else if (is(name, "shm-mmio")) {
+		shm_mmio();
+	} else if (is(name, "shm-ring")) {
+		shm_ring(&acpi);
+	} else if (name[0] == 's' && name[1] == 'h' && name[3] == '-') {
+		shm_pci(&acpi, name + 4);
 	} else if (is(name, "idle")) {
 		say("idle\n");
 		idle();

@@ -12,6 +12,7 @@
 
 #include "fdcount.h"
 #include "fixture.h"
+#include "shmdev.h"
 #include "suite.h"
 
 static struct guest guest;
@@ -156,6 +157,109 @@ START_TEST(guest_virtio_mmio_interrupt_by_an_edge_wakes)
 	assert_powered_off(guest_run(&guest, &config));
 	guest_assert_line(&guest, "rng 40 random 1");
 	guest_destroy(&guest);
+}
+END_TEST
+
+/* ---- shared memory of devices ---- */
+
+static struct shmdev shmdev;
+
+static struct vmm_exit run_shm(const char *scenario, bool mmio)
+{
+	const struct guest_config config = {
+		.scenario = scenario,
+		.device = &shmdev.base,
+		.mmio = mmio,
+	};
+	struct vmm_exit how;
+
+	shmdev_init(&shmdev);
+	how = guest_run(&guest, &config);
+	ck_assert_int_eq(shmdev.maps, 0);
+	guest_assert_line(&guest, "region 200000000 0");
+	return how;
+}
+
+static void end_shm(void)
+{
+	guest_destroy(&guest);
+	shmdev_finish(&shmdev);
+	ck_assert_uint_eq(shmdev.resets, 1);
+}
+
+START_TEST(guest_shm_is_the_files_memory)
+{
+	assert_powered_off(run_shm("shm-use", false));
+	guest_assert_line(&guest, "shm 1111 2222");
+	ck_assert_uint_eq(shmdev_get(&shmdev, 8), 0x616e73776572);
+	end_shm();
+}
+END_TEST
+
+START_TEST(guest_shm_without_pci)
+{
+	assert_powered_off(run_shm("shm-mmio", true));
+	guest_assert_line(&guest, "shm 1111 2222");
+	ck_assert_uint_eq(shmdev_get(&shmdev, 8), 0x616e73776572);
+	end_shm();
+}
+END_TEST
+
+START_TEST(guest_shm_follows_its_bar)
+{
+	assert_powered_off(run_shm("shm-moved", false));
+	ck_assert_uint_eq(shmdev_get(&shmdev, 8), 0x616e73776572);
+	end_shm();
+}
+END_TEST
+
+START_TEST(guest_shm_is_gone_after_a_reset)
+{
+	assert_powered_off(run_shm("shm-reset", false));
+	guest_assert_line(&guest, "shm 1111 2222");
+	end_shm();
+}
+END_TEST
+
+/*
+ * What KVM runs on the processor faults, and the guest stands where it cannot go on. An instruction
+ * that KVM interprets, as it may have to, is an access to a device that is not there.
+ */
+static void assert_stopped(struct vmm_exit how, const char *otherwise)
+{
+	if (how.reason != VMM_EXIT_CRASH) {
+		assert_powered_off(how);
+		guest_assert_line(&guest, otherwise);
+		return;
+	}
+	ck_assert_ptr_nonnull(strstr(how.detail, "where nothing is mapped"));
+	ck_assert_uint_eq(guest.exits, 1);
+	ck_assert(!guest_said(&guest, "done"));
+}
+
+START_TEST(guest_shm_hole_stops_the_guest)
+{
+	assert_stopped(run_shm("shm-hole", false), "hole ffffffffffffffff");
+	end_shm();
+}
+END_TEST
+
+START_TEST(guest_shm_write_to_what_is_read_only_stops_the_guest)
+{
+	assert_stopped(run_shm("shm-write", false), "done");
+	ck_assert_uint_eq(shmdev_get(&shmdev, 2 * 4096), 0);
+	end_shm();
+}
+END_TEST
+
+START_TEST(guest_shm_is_no_memory_for_devices)
+{
+	const struct guest_config config = {.scenario = "shm-ring", .device = &shmdev.base};
+
+	shmdev_init(&shmdev);
+	assert_powered_off(guest_run(&guest, &config));
+	guest_assert_line(&guest, "ring 40");
+	end_shm();
 }
 END_TEST
 
@@ -537,6 +641,13 @@ static void add_all(TCase *t)
 	tcase_add_test(t, guest_virtio_works_above_large_memory);
 	tcase_add_test(t, guest_virtio_mmio_polled_works);
 	tcase_add_test(t, guest_virtio_mmio_interrupt_by_an_edge_wakes);
+	tcase_add_test(t, guest_shm_is_the_files_memory);
+	tcase_add_test(t, guest_shm_without_pci);
+	tcase_add_test(t, guest_shm_follows_its_bar);
+	tcase_add_test(t, guest_shm_is_gone_after_a_reset);
+	tcase_add_test(t, guest_shm_hole_stops_the_guest);
+	tcase_add_test(t, guest_shm_write_to_what_is_read_only_stops_the_guest);
+	tcase_add_test(t, guest_shm_is_no_memory_for_devices);
 	tcase_add_test(t, guest_access_to_nothing_reads_ones);
 	tcase_add_loop_test(t, guest_smp_all_processors_start, 0, 3);
 	tcase_add_test(t, guest_reset_register_reboots_in_place);

@@ -50,6 +50,10 @@ struct virtio {
 	uint8_t notify_bytes;
 	uint32_t notify_multiplier;
 	uint16_t notify_offset;
+	/* The shared memory region of the smallest id; shm_len 0: there is none. */
+	uint64_t shm;
+	uint64_t shm_len;
+	uint64_t shm_bar; /* PCI only: the register */
 	/* PCI only. */
 	uint64_t msix_control; /* in configuration space */
 	uint64_t msix_table;

@@ -11,6 +11,7 @@
 #define CFG_COMMON    1u
 #define CFG_NOTIFY    2u
 #define CFG_DEVICE    4u
+#define CFG_SHM       8u
 
 /* Offsets in the common configuration (section 4.1.4.3). */
 #define QUEUE_VECTOR     0x1au
@@ -47,6 +48,13 @@ static void read_capability(uint64_t space, uint64_t cap, struct virtio *v)
 		break;
 	case CFG_DEVICE:
 		v->config = gpa;
+		break;
+	case CFG_SHM:
+		if (v->shm_len == 0) {
+			v->shm = gpa;
+			v->shm_len = get32(cap + 12) | (uint64_t)get32(cap + 20) << 32;
+			v->shm_bar = space + 0x10 + 4 * get8(cap + 4);
+		}
 		break;
 	default:
 		break;

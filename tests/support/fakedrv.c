@@ -117,6 +117,8 @@ static struct fakedrv *create(struct vmm_virtio_device *dev, struct vmm_loop *lo
 		.config_irq = &drv->config_irq.irq,
 		.queue_irqs = irqs,
 		.kick_fds = drv->kick_fds,
+		.shm = &fakedrv_shm_ops,
+		.ctx = drv,
 	};
 	if (vmm_carrier_create(&drv->carrier, dev, &config, &err) < 0) {
 		fakedrv_die(err.message);
@@ -160,6 +162,9 @@ void fakedrv_destroy(struct fakedrv *drv)
 		return;
 	}
 	vmm_carrier_destroy(drv->carrier);
+	if (fakedrv_shm_count(drv) > 0) {
+		fakedrv_die("a shared memory mapping outlives its device");
+	}
 	close_eventfds(drv);
 	if (drv->own_loop) {
 		vmm_loop_destroy(drv->loop);

@@ -185,6 +185,19 @@ unsigned fakedrv_outstanding(struct fakedrv *drv, unsigned queue);
 void fakedrv_irq_disable(struct fakedrv *drv, unsigned queue);
 void fakedrv_irq_enable(struct fakedrv *drv, unsigned queue);
 
+/* ---- shared memory regions ---- */
+
+/*
+ * What the guest sees at offset of the region id, len bytes of one mapping; NULL where the device
+ * has not mapped that much. Writing to what is mapped read-only is a crash, as in a guest. Valid
+ * until the device unmaps it or is reset.
+ */
+void *fakedrv_shm(struct fakedrv *drv, uint8_t id, uint64_t offset, uint64_t len);
+/* Mappings there are, in all regions. */
+unsigned fakedrv_shm_count(struct fakedrv *drv);
+/* What mapping (unmapping) fails with from now on; 0: it does not. */
+void fakedrv_shm_fail(struct fakedrv *drv, int error);
+
 /* ---- raw access, for hostile tests ---- */
 
 #define FAKEDRV_DESC_NEXT     1u

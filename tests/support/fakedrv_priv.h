@@ -38,6 +38,14 @@ struct storage {
 	struct fakedrv_desc **tables; /* [head]: an indirect table, or NULL */
 };
 
+/* What a device has mapped into a shared memory region. */
+struct shm_piece {
+	uint8_t id;
+	uint64_t offset;
+	uint64_t len;
+	void *host; /* NULL: free */
+};
+
 struct fakedrv {
 	struct memfix fix;
 	struct vmm_loop *loop;
@@ -51,7 +59,12 @@ struct fakedrv {
 	struct queue queues[VMM_VIRTIO_QUEUES_MAX];
 	struct storage storage[VMM_VIRTIO_QUEUES_MAX];
 	struct vmm_carrier_ring rings[VMM_VIRTIO_QUEUES_MAX]; /* for fakedrv_driver_resumes */
+	struct shm_piece shm[VMM_VIRTIO_SHM_MAPPINGS_MAX];
+	int shm_error;
 };
+
+/* fakeshm.c; the context is the struct fakedrv. */
+extern const struct vmm_carrier_shm_ops fakedrv_shm_ops;
 
 _Noreturn void fakedrv_die(const char *what);
 

@@ -87,9 +87,9 @@ START_TEST(api_error_body_is_an_array_outermost_first)
 {
 	set_up();
 	ck_assert_int_eq(
-		request("PUT", "vm.create", "{\"payload\":{\"kernel\":\"/k\"},\"gpu\":[1]}"), 400);
+		request("PUT", "vm.create", "{\"payload\":{\"kernel\":\"/k\"},\"pmem\":[1]}"), 400);
 	ck_assert_str_eq(strstr(last_reply, "\r\n\r\n") + 4,
-			 "[\"The VM could not be created\",\"VmConfig: gpu: this VMM does not "
+			 "[\"The VM could not be created\",\"VmConfig: pmem: this VMM does not "
 			 "support it\"]");
 	ck_assert_ptr_nonnull(strstr(last_reply, "Content-Length: "));
 	tear_down();

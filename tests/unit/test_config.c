@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "suite.h"
+#include "config_fix.h"
 
 #include <endian.h>
 #include <errno.h>
@@ -14,47 +14,13 @@
 
 #include <vmm/vm.h>
 
-#include "config/config.h"
 #include "faultinj.h"
 #include "fdcount.h"
 #include "vm/foreign.h"
 
-static struct vm_config config;
-static struct vmm_error err;
-
-static int read_text(const char *text)
-{
-	json_t *json = NULL;
-	int ret;
-
-	memset(&err, 0, sizeof(err));
-	vm_config_init(&config);
-	ret = vm_json_parse(&json, text, strlen(text), &err);
-	if (ret == 0) {
-		ret = vm_config_from_json(&config, json, &err);
-	}
-	json_decref(json);
-	return ret;
-}
-
-/* Reads text, which must be refused with code and a sentence that holds words. */
-static void refused(const char *text, int code, const char *words)
-{
-	int ret = read_text(text);
-
-	ck_assert_msg(ret == code, "%s: got %d (%s)", text, ret, err.message);
-	ck_assert_msg(strstr(err.message, words) != NULL, "%s: said '%s'", text, err.message);
-	/* Nothing is left behind. */
-	ck_assert_ptr_null(config.payload.kernel.path);
-	ck_assert_uint_eq(config.disk_count, 0);
-	ck_assert_uint_eq(config.net_count, 0);
-}
-
-#define KERNEL "\"payload\":{\"kernel\":\"/k\"}"
-
 START_TEST(config_kernel_only_gets_defaults)
 {
-	ck_assert_int_eq(read_text("{" KERNEL "}"), 0);
+	ck_assert_int_eq(cfg_read("{" KERNEL "}"), 0);
 	ck_assert_str_eq(config.payload.kernel.path, "/k");
 	ck_assert_uint_eq(config.memory.size, 512u << 20);
 	ck_assert_uint_eq(config.cpus.boot_vcpus, 1);
@@ -74,16 +40,17 @@ START_TEST(config_transport_is_read_and_written)
 		json_t *json;
 
 		(void)snprintf(text, sizeof(text), "{" KERNEL ",\"transport\":\"%s\"}", words[i]);
-		ck_assert_int_eq(read_text(text), 0);
+		ck_assert_int_eq(cfg_read(text), 0);
 		ck_assert_int_eq(config.transport, i == 0 ? VMM_TRANSPORT_PCI : VMM_TRANSPORT_MMIO);
 		json = vm_config_to_json(&config);
 		ck_assert_str_eq(json_string_value(json_object_get(json, "transport")), words[i]);
 		json_decref(json);
 		vm_config_finish(&config);
 	}
-	refused("{" KERNEL ",\"transport\":\"MMIO\"}", -EINVAL, "transport: \"pci\" or \"mmio\"");
-	refused("{" KERNEL ",\"transport\":\"\"}", -EINVAL, "transport");
-	refused("{" KERNEL ",\"transport\":1}", -EINVAL, "transport");
+	cfg_refused("{" KERNEL ",\"transport\":\"MMIO\"}", -EINVAL,
+		    "transport: \"pci\" or \"mmio\"");
+	cfg_refused("{" KERNEL ",\"transport\":\"\"}", -EINVAL, "transport");
+	cfg_refused("{" KERNEL ",\"transport\":1}", -EINVAL, "transport");
 }
 END_TEST
 
@@ -91,12 +58,11 @@ END_TEST
 START_TEST(config_spectrum_request_is_read)
 {
 	ck_assert_int_eq(
-		read_text(
-			"{\"console\":{\"mode\":\"Pty\"},\"disks\":[{\"path\":\"/v/blk/root.img\","
-			"\"readonly\":true}],\"fs\":[],\"gpu\":[],\"memory\":{\"shared\":true,"
-			"\"size\":1073741824},\"net\":[],\"payload\":{\"cmdline\":\"console=ttyS0 "
-			"root=PARTLABEL=root\",\"kernel\":\"/v/vmlinux\"},\"serial\":{\"file\":"
-			"\"/run/x.log\",\"mode\":\"File\"},\"vsock\":null,\"some_new_field\":7}"),
+		cfg_read("{\"console\":{\"mode\":\"Pty\"},\"disks\":[{\"path\":\"/v/blk/root.img\","
+			 "\"readonly\":true}],\"fs\":[],\"gpu\":[],\"memory\":{\"shared\":true,"
+			 "\"size\":1073741824},\"net\":[],\"payload\":{\"cmdline\":\"console=ttyS0 "
+			 "root=PARTLABEL=root\",\"kernel\":\"/v/vmlinux\"},\"serial\":{\"file\":"
+			 "\"/run/x.log\",\"mode\":\"File\"},\"vsock\":null,\"some_new_field\":7}"),
 		0);
 	ck_assert_uint_eq(config.memory.size, 1u << 30);
 	ck_assert_int_eq(config.console.mode, VM_CONSOLE_PTY);
@@ -112,20 +78,20 @@ END_TEST
 START_TEST(config_defaults_written_out_are_accepted)
 {
 	ck_assert_int_eq(
-		read_text("{" KERNEL
-			  ",\"cpus\":{\"boot_vcpus\":2,\"max_vcpus\":2,\"kvm_hyperv\":false,"
-			  "\"max_phys_bits\":46,\"affinity\":[],\"features\":{\"amx\":false},"
-			  "\"nested\":true,\"topology\":null},"
-			  "\"memory\":{\"size\":536870912,\"hugepages\":false,\"hotplug_method\":"
-			  "\"Acpi\",\"hotplug_size\":0,\"thp\":true,\"zones\":[]},"
-			  "\"disks\":[{\"path\":\"/d\",\"num_queues\":1,\"direct\":false,"
-			  "\"pci_segment\":0,\"image_type\":\"Raw\",\"vhost_user\":false}],"
-			  "\"net\":[{\"tap\":\"t0\",\"num_queues\":2,\"queue_size\":256,"
-			  "\"vhost_mode\":\"Client\"}],"
-			  "\"rng\":{\"src\":\"/dev/urandom\",\"iommu\":false},"
-			  "\"platform\":{\"num_pci_segments\":1,\"iommufd\":false},"
-			  "\"debug_console\":{\"mode\":\"Off\",\"iobase\":233},"
-			  "\"watchdog\":false,\"landlock_enable\":false,\"devices\":[]}"),
+		cfg_read("{" KERNEL
+			 ",\"cpus\":{\"boot_vcpus\":2,\"max_vcpus\":2,\"kvm_hyperv\":false,"
+			 "\"max_phys_bits\":46,\"affinity\":[],\"features\":{\"amx\":false},"
+			 "\"nested\":true,\"topology\":null},"
+			 "\"memory\":{\"size\":536870912,\"hugepages\":false,\"hotplug_method\":"
+			 "\"Acpi\",\"hotplug_size\":0,\"thp\":true,\"zones\":[]},"
+			 "\"disks\":[{\"path\":\"/d\",\"num_queues\":1,\"direct\":false,"
+			 "\"pci_segment\":0,\"image_type\":\"Raw\",\"vhost_user\":false}],"
+			 "\"net\":[{\"tap\":\"t0\",\"num_queues\":2,\"queue_size\":256,"
+			 "\"vhost_mode\":\"Client\"}],"
+			 "\"rng\":{\"src\":\"/dev/urandom\",\"iommu\":false},"
+			 "\"platform\":{\"num_pci_segments\":1,\"iommufd\":false},"
+			 "\"debug_console\":{\"mode\":\"Off\",\"iobase\":233},"
+			 "\"watchdog\":false,\"landlock_enable\":false,\"devices\":[]}"),
 		0);
 	ck_assert_uint_eq(config.cpus.boot_vcpus, 2);
 	vm_config_finish(&config);
@@ -136,7 +102,6 @@ START_TEST(config_unsupported_fields_are_refused_by_name)
 {
 	static const char *const fields[] = {
 		"\"devices\":[{\"path\":\"/sys/x\"}]",
-		"\"gpu\":[{\"socket\":\"/s\"}]",
 		"\"vsock\":{\"cid\":3,\"socket\":\"/s\"}",
 		"\"pmem\":[{\"file\":\"/p\"}]",
 		"\"balloon\":{\"size\":1}",
@@ -159,126 +124,134 @@ START_TEST(config_unsupported_fields_are_refused_by_name)
 		(void)snprintf(text, sizeof(text), "{" KERNEL ",%s}", fields[i]);
 		(void)snprintf(name, sizeof(name), "%.*s", (int)strcspn(fields[i] + 1, "\""),
 			       fields[i] + 1);
-		refused(text, -EINVAL, name);
-		refused(text, -EINVAL, "support");
+		cfg_refused(text, -EINVAL, name);
+		cfg_refused(text, -EINVAL, "support");
 	}
 }
 END_TEST
 
 START_TEST(config_unsupported_members_are_refused_by_name)
 {
-	refused("{\"payload\":{\"firmware\":\"/f\"}}", -EINVAL, "payload: firmware");
-	refused("{" KERNEL ",\"memory\":{\"hugepage_size\":1073741824}}", -EINVAL,
-		"memory: hugepage_size");
-	refused("{" KERNEL ",\"memory\":{\"hotplug_size\":4096}}", -EINVAL, "memory: hotplug_size");
-	refused("{" KERNEL ",\"cpus\":{\"boot_vcpus\":1,\"max_vcpus\":4}}", -EINVAL,
-		"cpus.max_vcpus");
-	refused("{" KERNEL ",\"cpus\":{\"boot_vcpus\":1,\"nested\":false}}", -EINVAL,
-		"cpus: nested");
-	refused("{" KERNEL ",\"disks\":[{\"path\":\"/a\"},{\"path\":\"/d\",\"direct\":true}]}",
-		-EINVAL, "disks[1]: direct");
-	refused("{" KERNEL ",\"disks\":[{\"path\":\"/d\",\"image_type\":\"Qcow2\"}]}", -EINVAL,
-		"image_type");
-	refused("{" KERNEL ",\"disks\":[{\"path\":\"/d\",\"rate_limiter_config\":{\"bandwidth\":"
-		"{\"size\":1}}}]}",
-		-EINVAL, "rate_limiter_config");
-	refused("{" KERNEL ",\"net\":[{\"tap\":\"t\",\"num_queues\":4}]}", -EINVAL,
-		"net[0]: num_queues");
-	refused("{" KERNEL ",\"console\":{\"mode\":\"Socket\"}}", -EINVAL,
-		"Socket is not supported");
+	cfg_refused("{\"payload\":{\"firmware\":\"/f\"}}", -EINVAL, "payload: firmware");
+	cfg_refused("{" KERNEL ",\"memory\":{\"hugepage_size\":1073741824}}", -EINVAL,
+		    "memory: hugepage_size");
+	cfg_refused("{" KERNEL ",\"memory\":{\"hotplug_size\":4096}}", -EINVAL,
+		    "memory: hotplug_size");
+	cfg_refused("{" KERNEL ",\"cpus\":{\"boot_vcpus\":1,\"max_vcpus\":4}}", -EINVAL,
+		    "cpus.max_vcpus");
+	cfg_refused("{" KERNEL ",\"cpus\":{\"boot_vcpus\":1,\"nested\":false}}", -EINVAL,
+		    "cpus: nested");
+	cfg_refused("{" KERNEL ",\"disks\":[{\"path\":\"/a\"},{\"path\":\"/d\",\"direct\":true}]}",
+		    -EINVAL, "disks[1]: direct");
+	cfg_refused("{" KERNEL ",\"disks\":[{\"path\":\"/d\",\"image_type\":\"Qcow2\"}]}", -EINVAL,
+		    "image_type");
+	cfg_refused("{" KERNEL
+		    ",\"disks\":[{\"path\":\"/d\",\"rate_limiter_config\":{\"bandwidth\":"
+		    "{\"size\":1}}}]}",
+		    -EINVAL, "rate_limiter_config");
+	cfg_refused("{" KERNEL ",\"net\":[{\"tap\":\"t\",\"num_queues\":4}]}", -EINVAL,
+		    "net[0]: num_queues");
+	cfg_refused("{" KERNEL ",\"console\":{\"mode\":\"Socket\"}}", -EINVAL,
+		    "Socket is not supported");
 }
 END_TEST
 
 START_TEST(config_wrong_types_are_refused)
 {
-	refused("[]", -EINVAL, "object");
-	refused("{\"payload\":7}", -EINVAL, "payload: an object");
-	refused("{\"payload\":{\"kernel\":7}}", -EINVAL, "kernel: a string");
-	refused("{" KERNEL ",\"memory\":{\"size\":\"1G\"}}", -EINVAL,
-		"memory: size: a whole number");
-	refused("{" KERNEL ",\"memory\":{\"size\":1.5}}", -EINVAL, "whole number");
-	refused("{" KERNEL ",\"memory\":{\"shared\":1}}", -EINVAL, "true or false");
-	refused("{" KERNEL ",\"disks\":{}}", -EINVAL, "disks: an array");
-	refused("{" KERNEL ",\"disks\":[7]}", -EINVAL, "disks[0]: an object");
-	refused("{" KERNEL ",\"net\":7}", -EINVAL, "net: an array");
-	refused("{" KERNEL ",\"net\":[{\"fds\":7}]}", -EINVAL, "fds: an array");
-	refused("{" KERNEL ",\"console\":{\"mode\":7}}", -EINVAL, "mode: one of");
+	cfg_refused("[]", -EINVAL, "object");
+	cfg_refused("{\"payload\":7}", -EINVAL, "payload: an object");
+	cfg_refused("{\"payload\":{\"kernel\":7}}", -EINVAL, "kernel: a string");
+	cfg_refused("{" KERNEL ",\"memory\":{\"size\":\"1G\"}}", -EINVAL,
+		    "memory: size: a whole number");
+	cfg_refused("{" KERNEL ",\"memory\":{\"size\":1.5}}", -EINVAL, "whole number");
+	cfg_refused("{" KERNEL ",\"memory\":{\"shared\":1}}", -EINVAL, "true or false");
+	cfg_refused("{" KERNEL ",\"disks\":{}}", -EINVAL, "disks: an array");
+	cfg_refused("{" KERNEL ",\"disks\":[7]}", -EINVAL, "disks[0]: an object");
+	cfg_refused("{" KERNEL ",\"net\":7}", -EINVAL, "net: an array");
+	cfg_refused("{" KERNEL ",\"net\":[{\"fds\":7}]}", -EINVAL, "fds: an array");
+	cfg_refused("{" KERNEL ",\"console\":{\"mode\":7}}", -EINVAL, "mode: one of");
 }
 END_TEST
 
 START_TEST(config_numbers_are_bounded)
 {
-	refused("{" KERNEL ",\"memory\":{\"size\":-1}}", -EINVAL, "size");
-	refused("{" KERNEL ",\"memory\":{\"size\":0}}", -EINVAL, "size");
-	refused("{" KERNEL ",\"memory\":{\"size\":9223372036854775807}}", -EINVAL, "size");
-	refused("{" KERNEL ",\"memory\":{\"size\":99999999999999999999}}", -EINVAL, "JSON");
-	refused("{" KERNEL ",\"memory\":{\"size\":2097153}}", -EINVAL, "multiple of 2 MiB");
-	refused("{" KERNEL ",\"cpus\":{\"boot_vcpus\":0}}", -EINVAL, "boot_vcpus");
-	refused("{" KERNEL ",\"cpus\":{\"boot_vcpus\":65}}", -EINVAL, "boot_vcpus");
-	refused("{" KERNEL ",\"net\":[{\"tap\":\"t\",\"mtu\":67}]}", -EINVAL, "mtu");
-	refused("{" KERNEL ",\"disks\":[{\"path\":\"/d\",\"queue_size\":3}]}", -EINVAL,
-		"queue_size");
-	refused("{" KERNEL ",\"disks\":[{\"path\":\"/d\",\"queue_size\":96}]}", -EINVAL,
-		"power of two");
+	cfg_refused("{" KERNEL ",\"memory\":{\"size\":-1}}", -EINVAL, "size");
+	cfg_refused("{" KERNEL ",\"memory\":{\"size\":0}}", -EINVAL, "size");
+	cfg_refused("{" KERNEL ",\"memory\":{\"size\":9223372036854775807}}", -EINVAL, "size");
+	cfg_refused("{" KERNEL ",\"memory\":{\"size\":99999999999999999999}}", -EINVAL, "JSON");
+	cfg_refused("{" KERNEL ",\"memory\":{\"size\":2097153}}", -EINVAL, "multiple of 2 MiB");
+	cfg_refused("{" KERNEL ",\"cpus\":{\"boot_vcpus\":0}}", -EINVAL, "boot_vcpus");
+	cfg_refused("{" KERNEL ",\"cpus\":{\"boot_vcpus\":65}}", -EINVAL, "boot_vcpus");
+	cfg_refused("{" KERNEL ",\"net\":[{\"tap\":\"t\",\"mtu\":67}]}", -EINVAL, "mtu");
+	cfg_refused("{" KERNEL ",\"disks\":[{\"path\":\"/d\",\"queue_size\":3}]}", -EINVAL,
+		    "queue_size");
+	cfg_refused("{" KERNEL ",\"disks\":[{\"path\":\"/d\",\"queue_size\":96}]}", -EINVAL,
+		    "power of two");
 }
 END_TEST
 
 START_TEST(config_missing_parts_are_named)
 {
-	refused("{}", -EINVAL, "payload.kernel is missing");
-	refused("{\"payload\":{\"kernel\":\"\"}}", -EINVAL, "payload.kernel is missing");
-	refused("{" KERNEL ",\"disks\":[{}]}", -EINVAL, "disks[0]: disk: path is missing");
-	refused("{" KERNEL ",\"net\":[{}]}", -EINVAL, "tap is missing");
-	refused("{" KERNEL ",\"net\":[{\"fds\":[3]}]}", -EINVAL, "SCM_RIGHTS");
-	refused("{" KERNEL ",\"serial\":{\"mode\":\"File\"}}", -EINVAL, "serial.file is missing");
-	refused("{" KERNEL ",\"rng\":{\"src\":\"/etc/shadow\"}}", -EINVAL, "rng.src");
+	cfg_refused("{}", -EINVAL, "payload.kernel is missing");
+	cfg_refused("{\"payload\":{\"kernel\":\"\"}}", -EINVAL, "payload.kernel is missing");
+	cfg_refused("{" KERNEL ",\"disks\":[{}]}", -EINVAL, "disks[0]: disk: path is missing");
+	cfg_refused("{" KERNEL ",\"net\":[{}]}", -EINVAL, "tap is missing");
+	cfg_refused("{" KERNEL ",\"net\":[{\"fds\":[3]}]}", -EINVAL, "SCM_RIGHTS");
+	cfg_refused("{" KERNEL ",\"serial\":{\"mode\":\"File\"}}", -EINVAL,
+		    "serial.file is missing");
+	cfg_refused("{" KERNEL ",\"rng\":{\"src\":\"/etc/shadow\"}}", -EINVAL, "rng.src");
 }
 END_TEST
 
 START_TEST(config_bad_names_are_refused)
 {
-	refused("{" KERNEL ",\"disks\":[{\"path\":\"/d\",\"id\":\"\"}]}", -EINVAL, "id ''");
-	refused("{" KERNEL ",\"disks\":[{\"path\":\"/d\",\"id\":\"__rng\"}]}", -EINVAL, "__");
-	refused("{" KERNEL ",\"disks\":[{\"path\":\"/d\",\"id\":\"a/b\"}]}", -EINVAL, "a/b");
-	refused("{" KERNEL
-		",\"disks\":[{\"path\":\"/d\",\"id\":\"abcdefghijklmnopqrstuvwxyz012345\"}]}",
-		-EINVAL, "1 to 31");
-	refused("{" KERNEL ",\"disks\":[{\"path\":\"/d\",\"serial\":\"123456789012345678901\"}]}",
-		-EINVAL, "20 bytes");
-	refused("{" KERNEL ",\"net\":[{\"tap\":\"a/b\"}]}", -EINVAL, "tap 'a/b'");
-	refused("{" KERNEL ",\"net\":[{\"tap\":\"t%d\"}]}", -EINVAL, "tap");
-	refused("{" KERNEL ",\"net\":[{\"tap\":\"abcdefghijklmnop\"}]}", -EINVAL, "tap");
-	refused("{" KERNEL ",\"net\":[{\"tap\":\"t\",\"mac\":\"zz\"}]}", -EINVAL, "mac 'zz'");
-	refused("{" KERNEL ",\"net\":[{\"tap\":\"t\",\"mac\":\"01:00:5e:00:00:01\"}]}", -EINVAL,
-		"mac");
-	refused("{" KERNEL ",\"net\":[{\"tap\":\"t\",\"ip\":\"10.0.0.1\"}]}", -EINVAL, "ip:");
-	refused("{" KERNEL ",\"net\":[{\"tap\":\"t\",\"restart\":\"\"}]}", -EINVAL, "restart ''");
-	refused("{" KERNEL ",\"disks\":[{\"path\":\"/d\",\"restart\":\"often\"}]}", -EINVAL,
-		"restart 'often'");
+	cfg_refused("{" KERNEL ",\"disks\":[{\"path\":\"/d\",\"id\":\"\"}]}", -EINVAL, "id ''");
+	cfg_refused("{" KERNEL ",\"disks\":[{\"path\":\"/d\",\"id\":\"__rng\"}]}", -EINVAL, "__");
+	cfg_refused("{" KERNEL ",\"disks\":[{\"path\":\"/d\",\"id\":\"a/b\"}]}", -EINVAL, "a/b");
+	cfg_refused("{" KERNEL
+		    ",\"disks\":[{\"path\":\"/d\",\"id\":\"abcdefghijklmnopqrstuvwxyz012345\"}]}",
+		    -EINVAL, "1 to 31");
+	cfg_refused("{" KERNEL
+		    ",\"disks\":[{\"path\":\"/d\",\"serial\":\"123456789012345678901\"}]}",
+		    -EINVAL, "20 bytes");
+	cfg_refused("{" KERNEL ",\"net\":[{\"tap\":\"a/b\"}]}", -EINVAL, "tap 'a/b'");
+	cfg_refused("{" KERNEL ",\"net\":[{\"tap\":\"t%d\"}]}", -EINVAL, "tap");
+	cfg_refused("{" KERNEL ",\"net\":[{\"tap\":\"abcdefghijklmnop\"}]}", -EINVAL, "tap");
+	cfg_refused("{" KERNEL ",\"net\":[{\"tap\":\"t\",\"mac\":\"zz\"}]}", -EINVAL, "mac 'zz'");
+	cfg_refused("{" KERNEL ",\"net\":[{\"tap\":\"t\",\"mac\":\"01:00:5e:00:00:01\"}]}", -EINVAL,
+		    "mac");
+	cfg_refused("{" KERNEL ",\"net\":[{\"tap\":\"t\",\"ip\":\"10.0.0.1\"}]}", -EINVAL, "ip:");
+	cfg_refused("{" KERNEL ",\"net\":[{\"tap\":\"t\",\"restart\":\"\"}]}", -EINVAL,
+		    "restart ''");
+	cfg_refused("{" KERNEL ",\"disks\":[{\"path\":\"/d\",\"restart\":\"often\"}]}", -EINVAL,
+		    "restart 'often'");
 }
 END_TEST
 
 START_TEST(config_duplicates_are_conflicts)
 {
-	refused("{" KERNEL ",\"disks\":[{\"path\":\"/a\",\"id\":\"x\"},{\"path\":\"/b\",\"id\":"
-		"\"x\"}]}",
-		-EEXIST, "'x' is used twice");
-	refused("{" KERNEL ",\"disks\":[{\"path\":\"/a\"},{\"path\":\"/a\",\"readonly\":true}]}",
-		-EEXIST, "'/a' is used twice");
-	refused("{" KERNEL ",\"net\":[{\"tap\":\"t\"},{\"tap\":\"t\"}]}", -EEXIST, "tap 't'");
-	refused("{" KERNEL ",\"net\":[{\"tap\":\"t\",\"mac\":\"02:00:00:00:00:01\"},{\"tap\":\"u\","
-		"\"mac\":\"02:00:00:00:00:01\"}]}",
-		-EEXIST, "mac");
-	refused("{" KERNEL ",\"disks\":[{\"path\":\"/a\",\"id\":\"x\"}],\"net\":[{\"tap\":\"t\","
-		"\"id\":\"x\"}]}",
-		-EEXIST, "'x' is used twice");
+	cfg_refused("{" KERNEL ",\"disks\":[{\"path\":\"/a\",\"id\":\"x\"},{\"path\":\"/b\",\"id\":"
+		    "\"x\"}]}",
+		    -EEXIST, "'x' is used twice");
+	cfg_refused("{" KERNEL
+		    ",\"disks\":[{\"path\":\"/a\"},{\"path\":\"/a\",\"readonly\":true}]}",
+		    -EEXIST, "'/a' is used twice");
+	cfg_refused("{" KERNEL ",\"net\":[{\"tap\":\"t\"},{\"tap\":\"t\"}]}", -EEXIST, "tap 't'");
+	cfg_refused("{" KERNEL
+		    ",\"net\":[{\"tap\":\"t\",\"mac\":\"02:00:00:00:00:01\"},{\"tap\":\"u\","
+		    "\"mac\":\"02:00:00:00:00:01\"}]}",
+		    -EEXIST, "mac");
+	cfg_refused("{" KERNEL
+		    ",\"disks\":[{\"path\":\"/a\",\"id\":\"x\"}],\"net\":[{\"tap\":\"t\","
+		    "\"id\":\"x\"}]}",
+		    -EEXIST, "'x' is used twice");
 }
 END_TEST
 
 START_TEST(config_two_readonly_disks_may_share_a_file)
 {
-	ck_assert_int_eq(read_text("{" KERNEL ",\"disks\":[{\"path\":\"/a\",\"readonly\":true},{"
-				   "\"path\":\"/a\",\"readonly\":true}]}"),
+	ck_assert_int_eq(cfg_read("{" KERNEL ",\"disks\":[{\"path\":\"/a\",\"readonly\":true},{"
+				  "\"path\":\"/a\",\"readonly\":true}]}"),
 			 0);
 	vm_config_finish(&config);
 }
@@ -286,12 +259,12 @@ END_TEST
 
 START_TEST(config_bad_json_is_refused)
 {
-	refused("", -EINVAL, "JSON");
-	refused("{", -EINVAL, "JSON");
-	refused("{}x", -EINVAL, "JSON");
-	refused("{\"payload\":{},\"payload\":{}}", -EINVAL, "duplicate");
-	refused("{\"payload\":{\"kernel\":\"a\\u0000b\"}}", -EINVAL, "JSON");
-	refused("{\"payload\":{\"kernel\":\"\xff\"}}", -EINVAL, "JSON");
+	cfg_refused("", -EINVAL, "JSON");
+	cfg_refused("{", -EINVAL, "JSON");
+	cfg_refused("{}x", -EINVAL, "JSON");
+	cfg_refused("{\"payload\":{},\"payload\":{}}", -EINVAL, "duplicate");
+	cfg_refused("{\"payload\":{\"kernel\":\"a\\u0000b\"}}", -EINVAL, "JSON");
+	cfg_refused("{\"payload\":{\"kernel\":\"\xff\"}}", -EINVAL, "JSON");
 }
 END_TEST
 
@@ -317,9 +290,9 @@ END_TEST
 
 START_TEST(config_automatic_ids_count_over_all_devices)
 {
-	ck_assert_int_eq(read_text("{" KERNEL
-				   ",\"disks\":[{\"path\":\"/a\"},{\"path\":\"/b\",\"id\":"
-				   "\"_net2\"},{\"path\":\"/c\"}],\"net\":[{\"tap\":\"t\"}]}"),
+	ck_assert_int_eq(cfg_read("{" KERNEL
+				  ",\"disks\":[{\"path\":\"/a\"},{\"path\":\"/b\",\"id\":"
+				  "\"_net2\"},{\"path\":\"/c\"}],\"net\":[{\"tap\":\"t\"}]}"),
 			 0);
 	ck_assert_str_eq(config.disks[0].id, "_disk0");
 	ck_assert_str_eq(config.disks[1].id, "_net2");
@@ -331,8 +304,8 @@ END_TEST
 
 START_TEST(config_removed_device_frees_its_id)
 {
-	ck_assert_int_eq(read_text("{" KERNEL ",\"disks\":[{\"path\":\"/a\"},{\"path\":\"/b\"}],"
-				   "\"net\":[{\"tap\":\"t\"},{\"tap\":\"u\",\"id\":\"n\"}]}"),
+	ck_assert_int_eq(cfg_read("{" KERNEL ",\"disks\":[{\"path\":\"/a\"},{\"path\":\"/b\"}],"
+				  "\"net\":[{\"tap\":\"t\"},{\"tap\":\"u\",\"id\":\"n\"}]}"),
 			 0);
 	ck_assert_int_eq(vm_config_remove(&config, "_disk0"), 0);
 	ck_assert_int_eq(vm_config_remove(&config, "_disk0"), -ENOENT);
@@ -353,9 +326,9 @@ START_TEST(config_file_systems_are_read)
 	struct vm_foreign f;
 	uint32_t queues;
 
-	ck_assert_int_eq(read_text(FS("\"tag\":\"t\",\"socket\":\"/s\"},{\"tag\":\"" TAG_OF_36
-				      "\",\"socket\":\"/v\",\"num_queues\":8,\"queue_size\":4,"
-				      "\"id\":\"f\"")),
+	ck_assert_int_eq(cfg_read(FS("\"tag\":\"t\",\"socket\":\"/s\"},{\"tag\":\"" TAG_OF_36
+				     "\",\"socket\":\"/v\",\"num_queues\":8,\"queue_size\":4,"
+				     "\"id\":\"f\"")),
 			 0);
 	ck_assert_uint_eq(config.fs_count, 2);
 	ck_assert_str_eq(config.fs[0].id, "_fs0");
@@ -387,19 +360,20 @@ END_TEST
 
 START_TEST(config_file_systems_mistakes_are_named)
 {
-	refused("{" KERNEL ",\"fs\":{}}", -EINVAL, "fs: an array");
-	refused(FS("\"socket\":\"/s\""), -EINVAL, "fs[0]: fs: tag");
-	refused(FS("\"tag\":\"\",\"socket\":\"/s\""), -EINVAL, "tag: 1 to 36");
-	refused(FS("\"tag\":\"" TAG_OF_36 "7\",\"socket\":\"/s\""), -EINVAL, "tag: 1 to 36");
-	refused(FS("\"tag\":\"t\""), -EINVAL, "socket is missing");
-	refused(FS("\"tag\":\"t\",\"socket\":\"/" TAG_OF_36 TAG_OF_36 TAG_OF_36 "\""), -EINVAL,
-		"longer than 107");
-	refused(FS("\"tag\":\"t\",\"socket\":\"/s\",\"queue_size\":100"), -EINVAL, "queue_size");
-	refused(FS("\"tag\":\"t\",\"socket\":\"/s\",\"num_queues\":9"), -EINVAL, "num_queues");
-	refused(FS("\"tag\":\"t\",\"socket\":\"/s\"},{\"tag\":\"t\",\"socket\":\"/v\""), -EEXIST,
-		"tag 't' is used twice, by _fs0");
-	refused(FS("\"tag\":\"t\",\"socket\":\"/s\"},{\"tag\":\"u\",\"socket\":\"/s\""), -EEXIST,
-		"socket '/s' is used twice, by _fs0");
+	cfg_refused("{" KERNEL ",\"fs\":{}}", -EINVAL, "fs: an array");
+	cfg_refused(FS("\"socket\":\"/s\""), -EINVAL, "fs[0]: fs: tag");
+	cfg_refused(FS("\"tag\":\"\",\"socket\":\"/s\""), -EINVAL, "tag: 1 to 36");
+	cfg_refused(FS("\"tag\":\"" TAG_OF_36 "7\",\"socket\":\"/s\""), -EINVAL, "tag: 1 to 36");
+	cfg_refused(FS("\"tag\":\"t\""), -EINVAL, "socket is missing");
+	cfg_refused(FS("\"tag\":\"t\",\"socket\":\"/" TAG_OF_36 TAG_OF_36 TAG_OF_36 "\""), -EINVAL,
+		    "longer than 107");
+	cfg_refused(FS("\"tag\":\"t\",\"socket\":\"/s\",\"queue_size\":100"), -EINVAL,
+		    "queue_size");
+	cfg_refused(FS("\"tag\":\"t\",\"socket\":\"/s\",\"num_queues\":9"), -EINVAL, "num_queues");
+	cfg_refused(FS("\"tag\":\"t\",\"socket\":\"/s\"},{\"tag\":\"t\",\"socket\":\"/v\""),
+		    -EEXIST, "tag 't' is used twice, by _fs0");
+	cfg_refused(FS("\"tag\":\"t\",\"socket\":\"/s\"},{\"tag\":\"u\",\"socket\":\"/s\""),
+		    -EEXIST, "socket '/s' is used twice, by _fs0");
 }
 END_TEST
 
@@ -412,9 +386,9 @@ START_TEST(config_devices_of_other_programs_are_read)
 	struct vm_foreign f;
 	json_t *json;
 
-	ck_assert_int_eq(read_text("{" KERNEL ",\"disks\":[{" AT_SOCKET ",\"queue_size\":64}],"
-				   "\"net\":[{" AT_SOCKET ",\"mtu\":1400,"
-				   "\"mac\":\"0a:b3:ec:00:00:01\"}]}"),
+	ck_assert_int_eq(cfg_read("{" KERNEL ",\"disks\":[{" AT_SOCKET ",\"queue_size\":64}],"
+				  "\"net\":[{" AT_SOCKET ",\"mtu\":1400,"
+				  "\"mac\":\"0a:b3:ec:00:00:01\"}]}"),
 			 0);
 	vm_foreign_disk(&f, &config.disks[0]);
 	ck_assert_str_eq(f.socket, "/s");
@@ -445,18 +419,18 @@ END_TEST
 
 START_TEST(config_devices_of_other_programs_mistakes_are_named)
 {
-	refused(DISK("\"vhost_user\":true"), -EINVAL, "vhost_socket is missing");
-	refused(DISK("\"vhost_socket\":\"/s\""), -EINVAL, "only with vhost_user");
-	refused(DISK(AT_SOCKET ",\"path\":\"/d\""), -EINVAL, "path: not with vhost_user");
-	refused(DISK(AT_SOCKET ",\"serial\":\"x\""), -EINVAL, "serial: not with vhost_user");
-	refused(DISK(AT_SOCKET ",\"readonly\":true"), -EINVAL, "readonly: not with vhost_user");
-	refused(DISK(AT_SOCKET ",\"restart\":\"always\""), -EINVAL, "restart: not with");
-	refused(NET("\"vhost_user\":true"), -EINVAL, "vhost_socket is missing");
-	refused(NET("\"vhost_socket\":\"/s\",\"tap\":\"t\""), -EINVAL, "tap: not with");
-	refused(NET(AT_SOCKET ",\"ip\":\"10.0.0.1\""), -EINVAL, "ip: not with vhost_user");
-	refused(NET(AT_SOCKET ",\"fds\":[3]"), -EINVAL, "fds: not with vhost_user");
-	refused(NET(AT_SOCKET ",\"drop_foreign_source\":true"), -EINVAL, "drop_foreign_source");
-	refused(NET(AT_SOCKET ",\"restart\":\"never\""), -EINVAL, "restart: not with");
+	cfg_refused(DISK("\"vhost_user\":true"), -EINVAL, "vhost_socket is missing");
+	cfg_refused(DISK("\"vhost_socket\":\"/s\""), -EINVAL, "only with vhost_user");
+	cfg_refused(DISK(AT_SOCKET ",\"path\":\"/d\""), -EINVAL, "path: not with vhost_user");
+	cfg_refused(DISK(AT_SOCKET ",\"serial\":\"x\""), -EINVAL, "serial: not with vhost_user");
+	cfg_refused(DISK(AT_SOCKET ",\"readonly\":true"), -EINVAL, "readonly: not with vhost_user");
+	cfg_refused(DISK(AT_SOCKET ",\"restart\":\"always\""), -EINVAL, "restart: not with");
+	cfg_refused(NET("\"vhost_user\":true"), -EINVAL, "vhost_socket is missing");
+	cfg_refused(NET("\"vhost_socket\":\"/s\",\"tap\":\"t\""), -EINVAL, "tap: not with");
+	cfg_refused(NET(AT_SOCKET ",\"ip\":\"10.0.0.1\""), -EINVAL, "ip: not with vhost_user");
+	cfg_refused(NET(AT_SOCKET ",\"fds\":[3]"), -EINVAL, "fds: not with vhost_user");
+	cfg_refused(NET(AT_SOCKET ",\"drop_foreign_source\":true"), -EINVAL, "drop_foreign_source");
+	cfg_refused(NET(AT_SOCKET ",\"restart\":\"never\""), -EINVAL, "restart: not with");
 }
 END_TEST
 
@@ -490,12 +464,12 @@ END_TEST
 
 START_TEST(config_application_vm_may_not_spoof_by_default)
 {
-	ck_assert_int_eq(read_text("{" KERNEL
-				   ",\"net\":[{\"tap\":\"a\",\"mac\":\"0A:B3:EC:00:12:34\"},"
-				   "{\"tap\":\"b\",\"mac\":\"0A:B3:EC:80:12:34\"},"
-				   "{\"tap\":\"c\",\"mac\":\"0A:B3:EC:00:12:35\","
-				   "\"drop_foreign_source\":false},"
-				   "{\"tap\":\"d\",\"drop_foreign_source\":true}]}"),
+	ck_assert_int_eq(cfg_read("{" KERNEL
+				  ",\"net\":[{\"tap\":\"a\",\"mac\":\"0A:B3:EC:00:12:34\"},"
+				  "{\"tap\":\"b\",\"mac\":\"0A:B3:EC:80:12:34\"},"
+				  "{\"tap\":\"c\",\"mac\":\"0A:B3:EC:00:12:35\","
+				  "\"drop_foreign_source\":false},"
+				  "{\"tap\":\"d\",\"drop_foreign_source\":true}]}"),
 			 0);
 	ck_assert(config.nets[0].drop_foreign_source);
 	ck_assert(!config.nets[1].drop_foreign_source);
@@ -513,7 +487,7 @@ START_TEST(config_to_json_reads_back_the_same)
 	json_t *second;
 
 	ck_assert_int_eq(
-		read_text(
+		cfg_read(
 			"{\"payload\":{\"kernel\":\"/k\",\"initramfs\":\"/i\",\"cmdline\":\"a b\"},"
 			"\"cpus\":{\"boot_vcpus\":4},\"memory\":{\"size\":67108864},"
 			"\"disks\":[{\"path\":\"/d\",\"serial\":\"s\",\"restart\":\"never\"}],"
@@ -607,198 +581,6 @@ START_TEST(config_out_of_memory_anywhere_leaves_nothing)
 }
 END_TEST
 
-/* ---- VM directories ---- */
-
-static char dir[64];
-
-static void put(const char *name, const char *text)
-{
-	char path[256];
-	FILE *f;
-
-	(void)snprintf(path, sizeof(path), "%s/%s", dir, name);
-	f = fopen(path, "w");
-	ck_assert_ptr_nonnull(f);
-	(void)fputs(text, f);
-	(void)fclose(f);
-}
-
-static void put_dir(const char *name)
-{
-	char path[256];
-
-	(void)snprintf(path, sizeof(path), "%s/%s", dir, name);
-	ck_assert_int_eq(mkdir(path, 0755), 0);
-}
-
-static void make_dir(void)
-{
-	(void)snprintf(dir, sizeof(dir), "/tmp/test-config-XXXXXX");
-	ck_assert_ptr_nonnull(mkdtemp(dir));
-}
-
-static void drop_dir(void)
-{
-	char command[128];
-
-	(void)snprintf(command, sizeof(command), "rm -rf %s", dir);
-	ck_assert_int_eq(system(command), 0);
-}
-
-static int read_dir(void)
-{
-	memset(&err, 0, sizeof(err));
-	vm_config_init(&config);
-	return vm_config_from_directory(&config, dir, "/run/x.log", &err);
-}
-
-START_TEST(config_directory_full_is_read)
-{
-	char path[256];
-
-	make_dir();
-	put("vmlinux", "");
-	put_dir("blk");
-	put("blk/root.img", "");
-	put("blk/data.img", "");
-	put("blk/notes.txt", "");
-	put("blk/.hidden.img", "");
-	put_dir("providers");
-	put_dir("providers/net");
-	put("providers/net/netvm", "");
-	put("initrd", "");
-	put("cmdline", "quiet console=hvc0\n");
-	put("memory", "256M\n");
-	put("cpus", "2\n");
-	put("transport", "mmio\n");
-	ck_assert_msg(read_dir() == 0, "%s", err.message);
-	(void)snprintf(path, sizeof(path), "%s/vmlinux", dir);
-	ck_assert_str_eq(config.payload.kernel.path, path);
-	(void)snprintf(path, sizeof(path), "%s/initrd", dir);
-	ck_assert_str_eq(config.payload.initramfs.path, path);
-	ck_assert_str_eq(config.payload.cmdline, "quiet console=hvc0");
-	ck_assert_uint_eq(config.memory.size, 256u << 20);
-	ck_assert_int_eq(config.transport, VMM_TRANSPORT_MMIO);
-	ck_assert_uint_eq(config.cpus.boot_vcpus, 2);
-	ck_assert_uint_eq(config.disk_count, 2);
-	(void)snprintf(path, sizeof(path), "%s/blk/data.img", dir);
-	ck_assert_str_eq(config.disks[0].file.path, path);
-	ck_assert(config.disks[0].readonly && config.disks[1].readonly);
-	ck_assert_str_eq(config.net_provider, "netvm");
-	ck_assert_int_eq(config.console.mode, VM_CONSOLE_PTY);
-	ck_assert_int_eq(config.serial.mode, VM_CONSOLE_FILE);
-	ck_assert_str_eq(config.serial.file.path, "/run/x.log");
-	vm_config_finish(&config);
-	drop_dir();
-}
-END_TEST
-
-START_TEST(config_directory_kernel_only_gets_defaults)
-{
-	char cmdline[64];
-
-	make_dir();
-	put("vmlinuz", "");
-	ck_assert_int_eq(read_dir(), 0);
-	(void)snprintf(cmdline, sizeof(cmdline), "console=%s root=PARTLABEL=root", vmm_uart_tty());
-	ck_assert_str_eq(config.payload.cmdline, cmdline);
-	ck_assert_uint_eq(config.memory.size, 1u << 30);
-	ck_assert_ptr_null(config.net_provider);
-	ck_assert_ptr_null(config.payload.initramfs.path);
-	vm_config_finish(&config);
-	drop_dir();
-}
-END_TEST
-
-static void dir_refused(int code, const char *words)
-{
-	int ret = read_dir();
-
-	ck_assert_msg(ret == code, "got %d (%s)", ret, err.message);
-	ck_assert_msg(strstr(err.message, words) != NULL, "said '%s'", err.message);
-	ck_assert_ptr_null(config.payload.cmdline);
-}
-
-START_TEST(config_directory_mistakes_are_named)
-{
-	make_dir();
-	dir_refused(-ENOENT, "vmlinux");
-	put("vmlinux", "");
-	put("memory", "lots");
-	dir_refused(-EINVAL, "memory'");
-	put("memory", "3000001");
-	dir_refused(-EINVAL, "multiple of 2 MiB");
-	put("memory", "64M");
-	put("cpus", "100");
-	dir_refused(-EINVAL, "cpus'");
-	put("cpus", "1");
-	put("transport", "isa");
-	dir_refused(-EINVAL, "transport': pci or mmio");
-	put("transport", "pci");
-	put("cmdline", "two\nlines\n");
-	dir_refused(-EINVAL, "cmdline'");
-	put("cmdline", "one");
-	put("blk", "");
-	dir_refused(-ENOTDIR, "blk'");
-	drop_dir();
-	dir_refused(-ENOENT, dir);
-}
-END_TEST
-
-START_TEST(config_directory_provider_name_is_checked)
-{
-	make_dir();
-	put("vmlinux", "");
-	put_dir("providers");
-	put_dir("providers/net");
-	put("providers/net/a:b", "");
-	dir_refused(-EINVAL, "providers/net");
-	drop_dir();
-}
-END_TEST
-
-START_TEST(config_directory_any_failure_leaves_nothing)
-{
-	struct faultinj f = {0};
-	unsigned failures = 0;
-	unsigned before;
-
-	make_dir();
-	put("vmlinux", "");
-	put_dir("blk");
-	put("blk/root.img", "");
-	put_dir("providers");
-	put_dir("providers/net");
-	put("providers/net/netvm", "");
-	put("memory", "64M");
-	before = fdcount();
-	while (faultinj_next(&f)) {
-		int ret = read_dir();
-
-		faultinj_stop(&f);
-		ck_assert_msg((ret < 0) == (f.failed != NULL), "%s failed: got %d", f.failed, ret);
-		ck_assert_uint_eq(fdcount(), before);
-		failures += f.failed != NULL;
-		vm_config_finish(&config);
-	}
-	ck_assert_uint_gt(failures, 5);
-	drop_dir();
-}
-END_TEST
-
-START_TEST(config_directory_fifo_does_not_hang)
-{
-	char path[256];
-
-	make_dir();
-	put("vmlinux", "");
-	(void)snprintf(path, sizeof(path), "%s/memory", dir);
-	ck_assert_int_eq(mkfifo(path, 0600), 0);
-	dir_refused(-EINVAL, "memory'");
-	drop_dir();
-}
-END_TEST
-
 SUITE_MAIN("config", config_kernel_only_gets_defaults, config_transport_is_read_and_written,
 	   config_spectrum_request_is_read, config_defaults_written_out_are_accepted,
 	   config_unsupported_fields_are_refused_by_name,
@@ -813,7 +595,4 @@ SUITE_MAIN("config", config_kernel_only_gets_defaults, config_transport_is_read_
 	   config_file_system_is_connected_to_by_path,
 	   config_application_vm_may_not_spoof_by_default, config_to_json_reads_back_the_same,
 	   config_vm_names_are_checked, config_sizes_are_parsed,
-	   config_out_of_memory_anywhere_leaves_nothing, config_directory_full_is_read,
-	   config_directory_kernel_only_gets_defaults, config_directory_mistakes_are_named,
-	   config_directory_provider_name_is_checked, config_directory_any_failure_leaves_nothing,
-	   config_directory_fifo_does_not_hang)
+	   config_out_of_memory_anywhere_leaves_nothing)

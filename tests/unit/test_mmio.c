@@ -507,6 +507,41 @@ START_TEST(mmio_config_change_moves_the_generation)
 }
 END_TEST
 
+static uint64_t shm_read64(struct mmiofix *fix, unsigned offset)
+{
+	return reg_read(fix, offset) | (uint64_t)reg_read(fix, offset + 4) << 32;
+}
+
+START_TEST(mmio_shared_memory_regions_are_told_by_id)
+{
+	struct mmiofix fix;
+
+	mmiofix_prepare_parts(&fix);
+	toy_add_shm(&fix.toy);
+	ck_assert_int_eq(mmiofix_create(&fix, NULL), 0);
+	/* There is no region 0. */
+	ck_assert_uint_eq(shm_read64(&fix, R_SHM_LEN_LOW), UINT64_MAX);
+	ck_assert_uint_eq(shm_read64(&fix, R_SHM_BASE_LOW), UINT64_MAX);
+	reg_write(&fix, R_SHM_SEL, TOY_SHM_ID_2);
+	ck_assert_uint_eq(shm_read64(&fix, R_SHM_LEN_LOW), TOY_SHM_LEN_2);
+	ck_assert_uint_eq(shm_read64(&fix, R_SHM_BASE_LOW), FIX_SHM_2);
+	reg_write(&fix, R_SHM_SEL, TOY_SHM_ID);
+	ck_assert_uint_eq(shm_read64(&fix, R_SHM_LEN_LOW), TOY_SHM_LEN);
+	ck_assert_uint_eq(shm_read64(&fix, R_SHM_BASE_LOW), FIX_SHM);
+	/* All 32 bits of the id count, and nothing of it can be written. */
+	reg_write(&fix, R_SHM_LEN_LOW, 0);
+	reg_write(&fix, R_SHM_BASE_LOW, 0);
+	ck_assert_uint_eq(shm_read64(&fix, R_SHM_BASE_LOW), FIX_SHM);
+	reg_write(&fix, R_SHM_SEL, TOY_SHM_ID + 0x100);
+	ck_assert_uint_eq(shm_read64(&fix, R_SHM_LEN_LOW), UINT64_MAX);
+	mmiofix_start(&fix);
+	ck_assert_uint_eq(shm_read64(&fix, R_SHM_LEN_LOW), UINT64_MAX);
+	ck_assert_int_eq(toy_map(&fix.toy, TOY_SHM_ID, 0), 0);
+	ck_assert(fix.events.windows[0].visible && fix.events.windows[0].gpa == FIX_SHM);
+	mmiofix_finish(&fix);
+}
+END_TEST
+
 SUITE_MAIN("mmio", mmio_create_bad_device_is_refused_and_kept,
 	   mmio_create_at_a_place_that_is_taken_gives_the_device_back,
 	   mmio_create_every_failure_is_told_and_leaves_nothing, mmio_identity,
@@ -518,4 +553,5 @@ SUITE_MAIN("mmio", mmio_create_bad_device_is_refused_and_kept,
 	   mmio_queue_ready_can_be_taken_back_before_driver_ok_only,
 	   mmio_queue_registers_after_driver_ok_do_not_change,
 	   mmio_status_steps_in_wrong_order_are_ignored, mmio_status_zero_resets_every_register,
-	   mmio_config_every_offset_and_width_stays_inside, mmio_config_change_moves_the_generation)
+	   mmio_config_every_offset_and_width_stays_inside, mmio_config_change_moves_the_generation,
+	   mmio_shared_memory_regions_are_told_by_id)

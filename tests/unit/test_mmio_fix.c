@@ -4,6 +4,7 @@
 #include <string.h>
 
 static const struct vmm_event_ops event_ops = {
+	.windows = &eventfix_window_ops,
 	.irqfd = eventfix_irqfd,
 	.ioeventfd = eventfix_ioeventfd,
 };
@@ -32,6 +33,7 @@ int mmiofix_create(struct mmiofix *fix, struct vmm_error *err)
 		.bus = fix->bus,
 		.base = FIX_BASE,
 		.gsi = FIX_GSI,
+		.shm = {FIX_SHM, FIX_SHM_2},
 	};
 
 	return vmm_virtio_mmio_create(&fix->mmio, &fix->toy.base, &device, &config, err);

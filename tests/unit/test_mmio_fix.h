@@ -8,6 +8,9 @@
 
 #define FIX_BASE UINT64_C(0xfeb00000)
 #define FIX_GSI  17u
+/* Where shared memory regions are. */
+#define FIX_SHM   UINT64_C(0x1234500000)
+#define FIX_SHM_2 UINT64_C(0x1234600000)
 /* All but the toy's own. */
 #define FIX_RING_FEATURES \
 	(VMM_VIRTIO_F_VERSION_1 | VMM_VIRTIO_F_EVENT_IDX | VMM_VIRTIO_F_INDIRECT_DESC)
@@ -35,6 +38,7 @@ enum {
 	R_QUEUE_DEVICE = 0x0a0,
 	R_SHM_SEL = 0x0ac,
 	R_SHM_LEN_LOW = 0x0b0,
+	R_SHM_BASE_LOW = 0x0b8,
 	R_SHM_BASE_HIGH = 0x0bc,
 	R_QUEUE_RESET = 0x0c0,
 	R_GENERATION = 0x0fc,

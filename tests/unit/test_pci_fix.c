@@ -71,7 +71,9 @@ static int fix_irqfd(void *ctx, unsigned gsi, int eventfd, bool connect)
 }
 
 static const struct vmm_pci_platform_ops platform_ops = {
-	.events = {.irqfd = fix_irqfd, .ioeventfd = eventfix_ioeventfd},
+	.events = {.windows = &eventfix_window_ops,
+		   .irqfd = fix_irqfd,
+		   .ioeventfd = eventfix_ioeventfd},
 	.msi_alloc = fix_alloc,
 	.msi_free = fix_free,
 	.msi_route = fix_route,

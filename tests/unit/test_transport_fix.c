@@ -88,6 +88,69 @@ int eventfix_ioeventfd(void *ctx, const struct vmm_doorbell *bell, int eventfd, 
 	return ret;
 }
 
+/* ---- windows ---- */
+
+static int window_create(void *ctx, uint64_t len, struct vmm_window **out)
+{
+	struct eventfix *fix = ctx;
+
+	for (unsigned i = 0; i < FIX_WINDOWS; i++) {
+		if (fix->windows[i].len == 0) {
+			fix->windows[i] = (struct vmm_window){.fix = fix, .len = len};
+			*out = &fix->windows[i];
+			return 0;
+		}
+	}
+	return -ENOSPC;
+}
+
+static void window_destroy(struct vmm_window *w)
+{
+	w->fix->misuse += w->mapped > 0;
+	w->len = 0;
+}
+
+static int window_place(struct vmm_window *w, bool visible, vmm_gpa gpa)
+{
+	w->visible = visible;
+	w->gpa = gpa;
+	return visible ? w->fix->fail_place : 0;
+}
+
+static int window_map(struct vmm_window *w, uint64_t offset, int fd, uint64_t fd_offset,
+		      uint64_t len, bool writable)
+{
+	(void)fd;
+	(void)fd_offset;
+	(void)writable;
+	w->fix->misuse += offset >= w->len || len > w->len - offset;
+	w->mapped++;
+	w->used = true;
+	return 0;
+}
+
+static int window_unmap(struct vmm_window *w, uint64_t offset, uint64_t len)
+{
+	w->fix->misuse += offset >= w->len || len > w->len - offset || w->mapped == 0;
+	w->mapped--;
+	return 0;
+}
+
+static void window_clear(struct vmm_window *w)
+{
+	w->fix->misuse += w->mapped > 0;
+	w->used = false;
+}
+
+const struct vmm_window_ops eventfix_window_ops = {
+	.create = window_create,
+	.destroy = window_destroy,
+	.place = window_place,
+	.map = window_map,
+	.unmap = window_unmap,
+	.clear = window_clear,
+};
+
 static void count_line(void *user, enum vmm_log_level level, const char *message)
 {
 	struct eventfix *fix = user;
@@ -115,6 +178,9 @@ void eventfix_finish(struct eventfix *fix)
 	FIX_REQUIRE(eventfix_connected(fix) == 0);
 	FIX_REQUIRE(eventfix_ioeventfds(fix) == 0);
 	FIX_REQUIRE(fix->misuse == 0);
+	for (unsigned i = 0; i < FIX_WINDOWS; i++) {
+		FIX_REQUIRE(fix->windows[i].len == 0);
+	}
 	(void)pthread_mutex_destroy(&fix->lock);
 }
 
@@ -235,6 +301,25 @@ void toy_init(struct toy *toy)
 	toy->base.queue_sizes = toy_sizes;
 	toy->base.config_len = TOY_CONFIG;
 	memcpy(toy->base.config, "abcdefghijkl", TOY_CONFIG);
+}
+
+void toy_add_shm(struct toy *toy)
+{
+	static const struct vmm_virtio_shm shm[] = {{.id = TOY_SHM_ID, .len = TOY_SHM_LEN},
+						    {.id = TOY_SHM_ID_2, .len = TOY_SHM_LEN_2}};
+
+	toy->base.shm = shm;
+	toy->base.shm_count = 2;
+}
+
+int toy_map(struct toy *toy, uint8_t id, uint64_t offset)
+{
+	return vmm_virtio_shm_map(&toy->base, id, offset, 0, 0, VMM_VIRTIO_SHM_PAGE, true);
+}
+
+int toy_unmap(struct toy *toy, uint8_t id, uint64_t offset)
+{
+	return vmm_virtio_shm_unmap(&toy->base, id, offset, VMM_VIRTIO_SHM_PAGE);
 }
 
 /* ---- its driver ---- */

@@ -32,6 +32,18 @@ struct fix_ioeventfd {
 	int eventfd; /* -1: free */
 };
 
+#define FIX_WINDOWS 4u
+
+/* What the hypervisor knows of a window; its memory is not there. */
+struct vmm_window {
+	struct eventfix *fix;
+	uint64_t len; /* 0: free */
+	bool visible;
+	uint64_t gpa;
+	unsigned mapped; /* mappings */
+	bool used;       /* and not cleared since */
+};
+
 struct eventfix {
 	pthread_mutex_t lock;
 	struct fix_line lines[FIX_GSIS];
@@ -43,6 +55,8 @@ struct eventfix {
 	/* What is to fail, while it is not 0. */
 	int fail_irqfd;
 	int fail_ioeventfd;
+	int fail_place;
+	struct vmm_window windows[FIX_WINDOWS];
 	struct vmm_log log;
 	unsigned logged;
 };
@@ -53,6 +67,7 @@ void eventfix_finish(struct eventfix *fix);
 /* Those of struct vmm_event_ops; the context is the struct eventfix. */
 int eventfix_irqfd(void *ctx, unsigned gsi, int eventfd, bool connect);
 int eventfix_ioeventfd(void *ctx, const struct vmm_doorbell *bell, int eventfd, bool connect);
+extern const struct vmm_window_ops eventfix_window_ops;
 /* A write of the guest's: true when an ioeventfd waited for it. */
 bool eventfix_write(struct eventfix *fix, uint64_t gpa, unsigned len, uint64_t value);
 /* Delivers what was raised, as the hypervisor would; how often gsi was so far. */
@@ -72,6 +87,12 @@ unsigned eventfix_ioeventfds(struct eventfix *fix);
 #define STATUS_FEATURES (STATUS_DRIVER | VMM_VIRTIO_S_FEATURES_OK)
 #define STATUS_OK       (STATUS_FEATURES | VMM_VIRTIO_S_DRIVER_OK)
 
+/* The two shared memory regions of a toy that has any. */
+#define TOY_SHM_ID    1
+#define TOY_SHM_ID_2  9
+#define TOY_SHM_LEN   UINT64_C(0x100000)
+#define TOY_SHM_LEN_2 UINT64_C(0x1000)
+
 /* Returns each chain at once, with 0 bytes written. */
 struct toy {
 	struct vmm_virtio_device base;
@@ -84,6 +105,11 @@ struct toy {
 };
 
 void toy_init(struct toy *toy);
+/* Gives it its shared memory regions. */
+void toy_add_shm(struct toy *toy);
+/* Maps (unmaps) a page of something at offset of a region. */
+int toy_map(struct toy *toy, uint8_t id, uint64_t offset);
+int toy_unmap(struct toy *toy, uint8_t id, uint64_t offset);
 
 /* ---- its driver: one queue's rings in guest memory ---- */
 

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-void vpcifix_init(struct vpcifix *fix)
+static void init(struct vpcifix *fix, bool shm)
 {
 	struct vmm_transport_device config = {.id = "toy0"};
 	struct vmm_error err = {0};
@@ -13,12 +13,25 @@ void vpcifix_init(struct vpcifix *fix)
 	memfix_init(&fix->mem);
 	FIX_REQUIRE(vmm_loop_create(&fix->loop) == 0);
 	toy_init(&fix->toy);
+	if (shm) {
+		toy_add_shm(&fix->toy);
+	}
 	config.mem = fix->mem.mem;
 	config.loop = fix->loop;
 	config.log = &fix->pci.events.log;
 	FIX_REQUIRE(vmm_virtio_pci_add(fix->pci.host, &fix->toy.base, &config, &fix->slot, &err) ==
 		    0);
 	vpcifix_probe(fix);
+}
+
+void vpcifix_init(struct vpcifix *fix)
+{
+	init(fix, false);
+}
+
+void vpcifix_init_shm(struct vpcifix *fix)
+{
+	init(fix, true);
 }
 
 void vpcifix_finish(struct vpcifix *fix)
@@ -64,6 +77,9 @@ static void probe_cap(struct vpcifix *fix, unsigned at)
 	case 5:
 		FIX_REQUIRE(pcifix_config_read(&fix->pci, fix->slot, at + 2, 1) == 20);
 		fix->window = at;
+		return;
+	case 8:
+		FIX_REQUIRE(pcifix_config_read(&fix->pci, fix->slot, at + 2, 1) == 24);
 		return;
 	default:
 		/* No such type of capability. */

@@ -50,6 +50,8 @@ struct vpcifix {
 };
 
 void vpcifix_init(struct vpcifix *fix);
+/* With a toy that has shared memory regions. */
+void vpcifix_init_shm(struct vpcifix *fix);
 void vpcifix_finish(struct vpcifix *fix);
 /* Reads the capabilities: addresses follow the BAR. Fails the test on one that is malformed. */
 void vpcifix_probe(struct vpcifix *fix);

@@ -424,6 +424,13 @@ enum vm_result vm_manager_add_net(struct vm_manager *m, struct vm_net *net, stru
 	return input_error(vm_config_add_net(&m->vm_config, net, err));
 }
 
+enum vm_result vm_manager_add_gpu(struct vm_manager *m, struct vm_gpu *gpu, struct vmm_error *err)
+{
+	enum vm_result result = need_cold(m, err);
+
+	return result != VM_OK ? result : input_error(vm_config_add_gpu(&m->vm_config, gpu, err));
+}
+
 enum vm_result vm_manager_remove(struct vm_manager *m, const char *id, struct vmm_error *err)
 {
 	enum vm_result result = need_cold(m, err);
@@ -432,10 +439,28 @@ enum vm_result vm_manager_remove(struct vm_manager *m, const char *id, struct vm
 		return result;
 	}
 	if (vm_config_remove(&m->vm_config, id) < 0) {
-		(void)vmm_error_set(err, -ENOENT, "there is no disk or network device '%.40s'", id);
+		(void)vmm_error_set(err, -ENOENT, "there is no device '%.40s' that comes and goes",
+				    id);
 		return VM_NOT_FOUND;
 	}
 	return VM_OK;
+}
+
+enum vm_result vm_manager_screenshot(struct vm_manager *m, int fd, struct vmm_error *err)
+{
+	enum vm_result result = need_live(m, err);
+	int ret;
+
+	if (result != VM_OK) {
+		return result;
+	}
+	ret = m->body->ops->screenshot(m->body, fd, err);
+	if (ret == -ENOENT || ret == -EAGAIN) {
+		(void)vmm_error_set(err, ret, "%s",
+				    ret == -ENOENT ? "the VM has no display of kind 'file'"
+						   : "the VM's screen shows nothing yet");
+	}
+	return ret == -ENOENT ? VM_NOT_FOUND : ret < 0 ? VM_FAILED : VM_OK;
 }
 
 enum vm_result vm_manager_restart_device(struct vm_manager *m, const char *id,

@@ -96,10 +96,13 @@ enum vm_result vm_manager_reboot(struct vm_manager *m, struct vmm_error *err);
 enum vm_result vm_manager_pause(struct vm_manager *m, struct vmm_error *err);
 enum vm_result vm_manager_resume(struct vm_manager *m, struct vmm_error *err);
 enum vm_result vm_manager_power_button(struct vm_manager *m, struct vmm_error *err);
+/* Writes what the VM's screen shows into fd, an empty regular file, as a PPM image. */
+enum vm_result vm_manager_screenshot(struct vm_manager *m, int fd, struct vmm_error *err);
 
 /* Before boot only. The device's contents are taken on success. */
 enum vm_result vm_manager_add_disk(struct vm_manager *m, struct vm_disk *disk,
 				   struct vmm_error *err);
+enum vm_result vm_manager_add_gpu(struct vm_manager *m, struct vm_gpu *gpu, struct vmm_error *err);
 enum vm_result vm_manager_add_net(struct vm_manager *m, struct vm_net *net, struct vmm_error *err);
 /* Before boot only: a disk or network card. Its descriptor is closed. */
 enum vm_result vm_manager_remove(struct vm_manager *m, const char *id, struct vmm_error *err);

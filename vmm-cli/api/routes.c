@@ -138,6 +138,20 @@ static enum vm_result vm_add_disk(struct call *call)
 	return result;
 }
 
+static enum vm_result vm_add_gpu(struct call *call)
+{
+	enum vm_result result;
+	struct vm_gpu gpu;
+	int ret;
+
+	vm_gpu_init(&gpu);
+	ret = vm_gpu_from_json(&gpu, call->body, &call->err);
+	result = ret < 0 ? invalid(call, ret, "GpuConfig")
+			 : vm_manager_add_gpu(call->routes->manager, &gpu, &call->err);
+	vm_gpu_finish(&gpu);
+	return result;
+}
+
 /* The numbers in "fds" are the client's; what counts is what came with the request. */
 static int take_tap(struct vm_net *net, struct http_request *request, struct vmm_error *err)
 {
@@ -198,6 +212,17 @@ static enum vm_result vm_restart_device(struct call *call)
 	return vm_manager_restart_device(call->routes->manager, id, &call->err);
 }
 
+/* The image goes into a file that came with the request. */
+static enum vm_result vm_screenshot(struct call *call)
+{
+	if (call->request->fd_count != 1) {
+		(void)vmm_error_set(&call->err, -EINVAL,
+				    "one descriptor, of an empty file, is expected");
+		return VM_INVALID;
+	}
+	return vm_manager_screenshot(call->routes->manager, call->request->fds[0], &call->err);
+}
+
 #define GET HTTP_METHOD_GET
 #define PUT HTTP_METHOD_PUT
 
@@ -221,6 +246,7 @@ static const struct endpoint endpoints[] = {
 	{"vm.remove-device", PUT, NEEDS_BODY, vm_remove_device, "The device could not be removed"},
 	{"vm.restart-device", PUT, NEEDS_BODY, vm_restart_device,
 	 "The device could not be restarted"},
+	{"vm.screenshot", PUT, NO_BODY, vm_screenshot, "No picture of the screen was taken"},
 	{"vm.nmi", PUT, NO_BODY, NULL, "No NMI was sent"},
 	{"vm.resize", PUT, NEEDS_BODY, NULL, "The VM could not be resized"},
 	{"vm.resize-disk", PUT, NEEDS_BODY, NULL, "The disk could not be resized"},
@@ -230,7 +256,7 @@ static const struct endpoint endpoints[] = {
 	{"vm.add-pmem", PUT, NEEDS_BODY, NULL, "The memory device could not be added"},
 	{"vm.add-vsock", PUT, NEEDS_BODY, NULL, "The vsock device could not be added"},
 	{"vm.add-vdpa", PUT, NEEDS_BODY, NULL, "The vDPA device could not be added"},
-	{"vm.add-gpu", PUT, NEEDS_BODY, NULL, "The GPU could not be added"},
+	{"vm.add-gpu", PUT, NEEDS_BODY, vm_add_gpu, "The GPU could not be added"},
 	{"vm.add-user-device", PUT, NEEDS_BODY, NULL, "The device could not be added"},
 	{"vm.add-generic-vhost-user", PUT, NEEDS_BODY, NULL, "The device could not be added"},
 	{"vm.snapshot", PUT, NEEDS_BODY, NULL, "No snapshot was taken"},

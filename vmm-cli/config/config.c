@@ -3,6 +3,7 @@
  * The config's life, and the rules that hold however it was written down.
  */
 #include "config/foreign.h"
+#include "config/gpu.h"
 
 #include <errno.h>
 #include <sched.h>
@@ -100,22 +101,142 @@ void vm_config_init(struct vm_config *config)
 	config->poll_us = poll_default();
 }
 
+/* ---- lists of devices ---- */
+
+static void finish_disk(void *disk)
+{
+	vm_disk_finish(disk);
+}
+
+static void finish_net(void *net)
+{
+	vm_net_finish(net);
+}
+
+static void finish_fs(void *fs)
+{
+	vm_fs_finish(fs);
+}
+
+static void finish_gpu(void *gpu)
+{
+	vm_gpu_finish(gpu);
+}
+
+/* Each list's items begin with their id. */
+static const struct list {
+	size_t items; /* offsets in struct vm_config */
+	size_t count;
+	size_t size; /* of an item */
+	void (*finish)(void *item);
+} lists[] = {
+	[VM_LIST_DISKS] = {offsetof(struct vm_config, disks),
+			   offsetof(struct vm_config, disk_count), sizeof(struct vm_disk),
+			   finish_disk},
+	[VM_LIST_NETS] = {offsetof(struct vm_config, nets), offsetof(struct vm_config, net_count),
+			  sizeof(struct vm_net), finish_net},
+	[VM_LIST_FS] = {offsetof(struct vm_config, fs), offsetof(struct vm_config, fs_count),
+			sizeof(struct vm_fs), finish_fs},
+	[VM_LIST_GPUS] = {offsetof(struct vm_config, gpus), offsetof(struct vm_config, gpu_count),
+			  sizeof(struct vm_gpu), finish_gpu},
+};
+
+#define LISTS (sizeof(lists) / sizeof(lists[0]))
+
+static size_t list_count(const struct vm_config *config, const struct list *list)
+{
+	size_t count;
+
+	memcpy(&count, (const char *)config + list->count, sizeof(count));
+	return count;
+}
+
+static void *list_items(const struct vm_config *config, const struct list *list)
+{
+	void *items;
+
+	memcpy(&items, (const char *)config + list->items, sizeof(items));
+	return items;
+}
+
+static void list_set(struct vm_config *config, const struct list *list, void *items, size_t count)
+{
+	memcpy((char *)config + list->items, &items, sizeof(items));
+	memcpy((char *)config + list->count, &count, sizeof(count));
+}
+
+struct place {
+	const struct list *list;
+	size_t index;
+};
+
+static bool find(const struct vm_config *config, const char *id, struct place *out)
+{
+	for (size_t l = 0; l < LISTS; l++) {
+		const char *items = list_items(config, &lists[l]);
+
+		for (size_t i = 0; i < list_count(config, &lists[l]); i++) {
+			const char *own;
+
+			memcpy(&own, items + i * lists[l].size, sizeof(own));
+			if (strcmp(own, id) == 0) {
+				*out = (struct place){&lists[l], i};
+				return true;
+			}
+		}
+	}
+	return false;
+}
+
+int vm_config_append(struct vm_config *config, enum vm_list which, const void *item,
+		     struct vmm_error *err)
+{
+	const struct list *list = &lists[which];
+	size_t count = list_count(config, list);
+	char *grown = realloc(list_items(config, list), (count + 1) * list->size);
+
+	if (!grown) {
+		return vmm_error_set(err, -ENOMEM, "out of memory");
+	}
+	memcpy(grown + count * list->size, item, list->size);
+	list_set(config, list, grown, count + 1);
+	return 0;
+}
+
+int vm_config_remove(struct vm_config *config, const char *id)
+{
+	struct place place;
+	size_t count;
+	char *item;
+
+	if (!find(config, id, &place)) {
+		return -ENOENT;
+	}
+	count = list_count(config, place.list) - 1;
+	item = (char *)list_items(config, place.list) + place.index * place.list->size;
+	place.list->finish(item);
+	memmove(item, item + place.list->size, (count - place.index) * place.list->size);
+	list_set(config, place.list, list_items(config, place.list), count);
+	return 0;
+}
+
+static void finish_lists(struct vm_config *config)
+{
+	for (size_t l = 0; l < LISTS; l++) {
+		char *items = list_items(config, &lists[l]);
+
+		for (size_t i = 0; i < list_count(config, &lists[l]); i++) {
+			lists[l].finish(items + i * lists[l].size);
+		}
+		free(items);
+		list_set(config, &lists[l], NULL, 0);
+	}
+}
+
 void vm_config_finish(struct vm_config *config)
 {
-	size_t i;
-
-	for (i = 0; i < config->disk_count; i++) {
-		vm_disk_finish(&config->disks[i]);
-	}
-	for (i = 0; i < config->net_count; i++) {
-		vm_net_finish(&config->nets[i]);
-	}
-	for (i = 0; i < config->fs_count; i++) {
-		vm_fs_finish(&config->fs[i]);
-	}
-	free(config->disks);
-	free(config->nets);
-	free(config->fs);
+	finish_lists(config);
+	free(config->name);
 	file_finish(&config->payload.kernel);
 	file_finish(&config->payload.initramfs);
 	free(config->payload.cmdline);
@@ -130,24 +251,9 @@ void vm_config_finish(struct vm_config *config)
 
 static bool id_taken(const struct vm_config *config, const char *id)
 {
-	size_t i;
+	struct place place;
 
-	for (i = 0; i < config->disk_count; i++) {
-		if (strcmp(config->disks[i].id, id) == 0) {
-			return true;
-		}
-	}
-	for (i = 0; i < config->net_count; i++) {
-		if (strcmp(config->nets[i].id, id) == 0) {
-			return true;
-		}
-	}
-	for (i = 0; i < config->fs_count; i++) {
-		if (strcmp(config->fs[i].id, id) == 0) {
-			return true;
-		}
-	}
-	return false;
+	return find(config, id, &place);
 }
 
 /* Ids go into logs, replies and thread names: a plain alphabet keeps all of them unambiguous. */
@@ -187,17 +293,27 @@ int vm_config_give_id(struct vm_config *config, char **id, const char *kind, str
 	return *id ? 0 : vmm_error_set(err, -ENOMEM, "out of memory");
 }
 
-int vm_config_check_room(const struct vm_config *config, struct vmm_error *err)
+int vm_config_check_room(const struct vm_config *config, size_t more, struct vmm_error *err)
 {
-	if (config->disk_count + config->net_count + config->fs_count >= VM_DEVICES_MAX) {
+	size_t count = 0;
+
+	for (size_t l = 0; l < LISTS; l++) {
+		count += list_count(config, &lists[l]);
+	}
+	/* A window brings a keyboard and a pointer. */
+	for (size_t i = 0; i < config->gpu_count; i++) {
+		count += vm_gpu_has_window(&config->gpus[i]) ? 2 : 0;
+	}
+	if (count + more > VM_DEVICES_MAX) {
 		return vmm_error_set(err, -ENOSPC,
-				     "a VM has room for %d disks, network devices and file systems",
+				     "a VM has room for %d disks, network devices, file systems "
+				     "and GPUs",
 				     VM_DEVICES_MAX);
 	}
 	return 0;
 }
 
-static int check_restart(const char *word, struct vmm_error *err)
+int vm_config_check_restart(const char *word, struct vmm_error *err)
 {
 	if (word && strcmp(word, "always") != 0 && strcmp(word, "never") != 0) {
 		return vmm_error_set(err, -EINVAL, "restart '%.40s': 'always' or 'never'", word);
@@ -220,7 +336,7 @@ static int check_disk(const struct vm_config *config, const struct vm_disk *disk
 {
 	size_t i;
 
-	if (check_restart(disk->restart, err) < 0 ||
+	if (vm_config_check_restart(disk->restart, err) < 0 ||
 	    vm_config_check_queue_size(disk->queue_size, err) < 0) {
 		return -EINVAL;
 	}
@@ -251,10 +367,9 @@ static int check_disk(const struct vm_config *config, const struct vm_disk *disk
 int vm_config_add_disk(struct vm_config *config, struct vm_disk *disk, struct vmm_error *err)
 {
 	const char *name = disk->id ? disk->id : "disk";
-	struct vm_disk *grown;
 	int ret;
 
-	ret = vm_config_check_room(config, err);
+	ret = vm_config_check_room(config, 1, err);
 	if (ret == 0) {
 		ret = check_disk(config, disk, err);
 	}
@@ -262,17 +377,13 @@ int vm_config_add_disk(struct vm_config *config, struct vm_disk *disk, struct vm
 		return vmm_error_wrap(err, ret, "%.40s", name);
 	}
 	ret = vm_config_give_id(config, &disk->id, "disk", err);
-	if (ret < 0) {
-		return ret;
+	if (ret == 0) {
+		ret = vm_config_append(config, VM_LIST_DISKS, disk, err);
 	}
-	grown = realloc(config->disks, (config->disk_count + 1) * sizeof(*grown));
-	if (!grown) {
-		return vmm_error_set(err, -ENOMEM, "out of memory");
+	if (ret == 0) {
+		vm_disk_init(disk);
 	}
-	config->disks = grown;
-	config->disks[config->disk_count++] = *disk;
-	vm_disk_init(disk);
-	return 0;
+	return ret;
 }
 
 /* ---- network cards ---- */
@@ -328,7 +439,7 @@ static int check_net_fields(const struct vm_net *net, struct vmm_error *err)
 {
 	bool open = net->fd >= 0 || net->handle;
 
-	if (check_restart(net->restart, err) < 0) {
+	if (vm_config_check_restart(net->restart, err) < 0) {
 		return -EINVAL;
 	}
 	if (net->vhost_user || net->vhost_socket) {
@@ -394,10 +505,9 @@ static bool is_client_mac(const uint8_t mac[6])
 int vm_config_add_net(struct vm_config *config, struct vm_net *net, struct vmm_error *err)
 {
 	const char *name = net->id ? net->id : "net";
-	struct vm_net *grown;
 	int ret;
 
-	ret = vm_config_check_room(config, err);
+	ret = vm_config_check_room(config, 1, err);
 	if (ret == 0) {
 		ret = check_net(config, net, err);
 	}
@@ -411,51 +521,14 @@ int vm_config_add_net(struct vm_config *config, struct vm_net *net, struct vmm_e
 	if (ret < 0) {
 		return ret;
 	}
-	grown = realloc(config->nets, (config->net_count + 1) * sizeof(*grown));
-	if (!grown) {
-		return vmm_error_set(err, -ENOMEM, "out of memory");
-	}
-	config->nets = grown;
 	if (!net->drop_foreign_source_given && !net->vhost_user) {
 		net->drop_foreign_source = is_client_mac(net->mac);
 	}
-	config->nets[config->net_count++] = *net;
-	vm_net_init(net);
-	return 0;
-}
-
-int vm_config_remove(struct vm_config *config, const char *id)
-{
-	size_t i;
-
-	for (i = 0; i < config->disk_count; i++) {
-		if (strcmp(config->disks[i].id, id) == 0) {
-			vm_disk_finish(&config->disks[i]);
-			config->disk_count--;
-			memmove(&config->disks[i], &config->disks[i + 1],
-				(config->disk_count - i) * sizeof(config->disks[0]));
-			return 0;
-		}
+	ret = vm_config_append(config, VM_LIST_NETS, net, err);
+	if (ret == 0) {
+		vm_net_init(net);
 	}
-	for (i = 0; i < config->net_count; i++) {
-		if (strcmp(config->nets[i].id, id) == 0) {
-			vm_net_finish(&config->nets[i]);
-			config->net_count--;
-			memmove(&config->nets[i], &config->nets[i + 1],
-				(config->net_count - i) * sizeof(config->nets[0]));
-			return 0;
-		}
-	}
-	for (i = 0; i < config->fs_count; i++) {
-		if (strcmp(config->fs[i].id, id) == 0) {
-			vm_fs_finish(&config->fs[i]);
-			config->fs_count--;
-			memmove(&config->fs[i], &config->fs[i + 1],
-				(config->fs_count - i) * sizeof(config->fs[0]));
-			return 0;
-		}
-	}
-	return -ENOENT;
+	return ret;
 }
 
 /* ---- the whole ---- */
@@ -476,6 +549,9 @@ int vm_config_check(const struct vm_config *config, struct vmm_error *err)
 	if (config->payload.kernel.fd < 0 &&
 	    (!config->payload.kernel.path || !config->payload.kernel.path[0])) {
 		return vmm_error_set(err, -EINVAL, "payload.kernel is missing");
+	}
+	if (config->name && vm_name_check(config->name, err) < 0) {
+		return vmm_error_wrap(err, -EINVAL, "name");
 	}
 	if (config->cpus.max_vcpus != config->cpus.boot_vcpus) {
 		return vmm_error_set(err, -EINVAL,

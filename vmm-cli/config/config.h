@@ -23,7 +23,7 @@
 #define VM_ID_MAX   31 /* bytes of a device id */
 #define VM_NAME_MAX 64 /* bytes of a VM's name */
 #define VM_DEVICES_MAX \
-	28 /* disks, cards, file systems: PCI slots less those of the fixed devices */
+	28 /* disks, cards, file systems, GPUs: PCI slots less those of the fixed devices */
 #define VM_POLL_US_DEFAULT      32u
 #define VM_POLL_US_MAX          1000u
 #define VM_SERIAL_LIMIT_DEFAULT (UINT64_C(1) << 20)
@@ -101,6 +101,26 @@ struct vm_fs {
 	uint64_t queue_size;
 };
 
+/* Where what a GPU's scanout shows goes. */
+enum vm_display {
+	VM_DISPLAY_NONE,    /* it has no scanout */
+	VM_DISPLAY_FILE,    /* nowhere but into screenshots */
+	VM_DISPLAY_WAYLAND, /* a window of the host's desktop */
+};
+
+/* virtio-gpu. */
+struct vm_gpu {
+	char *id;
+	char *socket; /* a program of others (crosvm) serves it here; then nothing else is set */
+	char *display_text;      /* as given, and */
+	enum vm_display display; /* what it means, once checked */
+	char *size;              /* of the display before anybody changes it: "1280x800" */
+	bool contexts;           /* Wayland programs of the guest may open windows of their own */
+	char *wayland_socket;    /* of the compositor; NULL: as the environment says */
+	char *clipboard; /* which way it is shared: "none", "in", "out", "both"; NULL: none */
+	char *restart;   /* as of a disk */
+};
+
 enum vm_console_mode {
 	VM_CONSOLE_OFF,
 	VM_CONSOLE_NULL,
@@ -118,6 +138,7 @@ struct vm_console {
 };
 
 struct vm_config {
+	char *name; /* ours: by which people know the VM, in windows' titles; NULL: none */
 	struct vm_payload payload;
 	struct vm_cpus cpus;
 	struct vm_memory memory;
@@ -127,6 +148,8 @@ struct vm_config {
 	size_t net_count;
 	struct vm_fs *fs;
 	size_t fs_count;
+	struct vm_gpu *gpus;
+	size_t gpu_count;
 	struct vm_console console; /* virtio-console: hvc0 */
 	struct vm_console serial;  /* ttyS0, output only */
 	char *rng_src;
@@ -150,19 +173,25 @@ void vm_net_init(struct vm_net *net);
 void vm_net_finish(struct vm_net *net);
 void vm_fs_init(struct vm_fs *fs);
 void vm_fs_finish(struct vm_fs *fs);
+void vm_gpu_init(struct vm_gpu *gpu);
+void vm_gpu_finish(struct vm_gpu *gpu);
+/* A window is a keyboard and a pointer as well, devices of their own. */
+bool vm_gpu_has_window(const struct vm_gpu *gpu);
 
 /*
  * Append a device and give it what its maker left open: an automatic id (_disk0, _net1: one
  * counter for all), a MAC address. On success the device's contents belong to the config and
- * *disk, *net or *fs is as after init; on failure it stays the caller's.
+ * *disk, *net, *fs or *gpu is as after init; on failure it stays the caller's.
  * -EINVAL (a field, named), -EEXIST (an id, path, tap, MAC, tag or socket is taken), -ENOSPC,
  * -ENOMEM.
  */
 int vm_config_add_disk(struct vm_config *config, struct vm_disk *disk, struct vmm_error *err);
 int vm_config_add_net(struct vm_config *config, struct vm_net *net, struct vmm_error *err);
 int vm_config_add_fs(struct vm_config *config, struct vm_fs *fs, struct vmm_error *err);
+int vm_config_add_gpu(struct vm_config *config, struct vm_gpu *gpu, struct vmm_error *err);
 
-/* Takes out the disk, network card or file system called id and closes what it held. -ENOENT. */
+/* Takes out the disk, network card, file system or GPU called id and closes what it held. -ENOENT.
+ */
 int vm_config_remove(struct vm_config *config, const char *id);
 
 /* Checks what the parts say about each other. -EINVAL with the field's name. */
@@ -178,6 +207,7 @@ int vm_config_from_json(struct vm_config *config, const json_t *json, struct vmm
 int vm_disk_from_json(struct vm_disk *disk, const json_t *json, struct vmm_error *err);
 int vm_net_from_json(struct vm_net *net, const json_t *json, struct vmm_error *err);
 int vm_fs_from_json(struct vm_fs *fs, const json_t *json, struct vmm_error *err);
+int vm_gpu_from_json(struct vm_gpu *gpu, const json_t *json, struct vmm_error *err);
 
 /*
  * Parses len bytes of text into JSON: one value, no trailing bytes, no key twice. NULL and
@@ -203,6 +233,10 @@ json_t *vm_config_to_json(const struct vm_config *config);
  *	memory               size of RAM: bytes, or a number and K, M or G; 1 GiB
  *	cpus                 number of vCPUs; 1
  *	transport            how the guest finds its devices: pci or mmio; pci
+ *	wayland              programs of the guest may open windows on the host's desktop; its
+ *socket's path, or empty for that of the environment clipboard            which way they share it:
+ *none, in, out, both; none display              the guest has a screen: file, for screenshots, or
+ *wayland, a window
  *
  * Symbolic links are followed; nothing else in the directory is looked at. The console is a pty;
  * the serial log goes to serial_log, or nowhere when that is NULL. The card towards a provider

@@ -201,23 +201,75 @@ static int read_size(int dirfd, const char *path, const char *name, uint64_t min
 	return 0;
 }
 
-static int read_transport(struct vm_config *config, int dirfd, const char *path,
-			  struct vmm_error *err)
+/* A file that holds a word; *out, the caller's, is NULL when there is no such file. */
+static int read_word(int dirfd, const char *path, const char *name, char **out,
+		     struct vmm_error *err)
 {
-	char text[NUMBER_MAX];
-	int ret = read_text(dirfd, "transport", text, sizeof(text));
+	char text[PATH_MAX];
+	int ret = read_text(dirfd, name, text, sizeof(text));
 
+	*out = NULL;
 	if (ret == -ENOENT) {
 		return 0;
 	}
-	if (ret < 0 && ret != -EINVAL) {
-		return vmm_error_set(err, ret, "'%.200s/transport': %s", path, strerror(-ret));
+	if (ret == 0) {
+		*out = strdup(text);
+		ret = *out ? 0 : -ENOMEM;
 	}
-	if (ret < 0 || vm_transport_parse(&config->transport, text) < 0) {
-		return vmm_error_set(err, -EINVAL, "'%.200s/transport': pci or mmio is expected",
-				     path);
+	return ret < 0 ? vmm_error_set(err, ret, "'%.200s/%s': %s", path, name, strerror(-ret)) : 0;
+}
+
+static int read_transport(struct vm_config *config, int dirfd, const char *path,
+			  struct vmm_error *err)
+{
+	char *text;
+	int ret = read_word(dirfd, path, "transport", &text, err);
+
+	if (ret == 0 && text && vm_transport_parse(&config->transport, text) < 0) {
+		ret = vmm_error_set(err, -EINVAL, "'%.200s/transport': pci or mmio is expected",
+				    path);
 	}
-	return 0;
+	free(text);
+	return ret;
+}
+
+/* Windows of the guest's programs are one device, a screen is another: a driver that has contexts
+ * cannot have the quicker of two ways to a screen. */
+static int read_windows(struct vm_config *config, int dirfd, const char *path,
+			struct vmm_error *err)
+{
+	struct vm_gpu gpu;
+	int ret;
+
+	vm_gpu_init(&gpu);
+	ret = read_word(dirfd, path, "wayland", &gpu.wayland_socket, err);
+	if (ret == 0 && gpu.wayland_socket) {
+		ret = read_word(dirfd, path, "clipboard", &gpu.clipboard, err);
+		gpu.contexts = true;
+		if (gpu.wayland_socket[0] == '\0') {
+			free(gpu.wayland_socket);
+			gpu.wayland_socket = NULL;
+		}
+		if (ret == 0) {
+			ret = vm_config_add_gpu(config, &gpu, err);
+		}
+	}
+	vm_gpu_finish(&gpu);
+	return ret;
+}
+
+static int read_screen(struct vm_config *config, int dirfd, const char *path, struct vmm_error *err)
+{
+	struct vm_gpu gpu;
+	int ret;
+
+	vm_gpu_init(&gpu);
+	ret = read_word(dirfd, path, "display", &gpu.display_text, err);
+	if (ret == 0 && gpu.display_text) {
+		ret = vm_config_add_gpu(config, &gpu, err);
+	}
+	vm_gpu_finish(&gpu);
+	return ret;
 }
 
 static int read_disks(struct vm_config *config, int dirfd, const char *path, struct vmm_error *err)
@@ -328,11 +380,39 @@ static int set_consoles(struct vm_config *config, const char *serial_log, struct
 	return config->serial.file.path ? 0 : vmm_error_set(err, -ENOMEM, "out of memory");
 }
 
+/* The directory's own name; one that is no name of a VM is not worth a failure. */
+static int take_name(struct vm_config *config, const char *path, struct vmm_error *err)
+{
+	size_t end = strlen(path);
+	size_t begin;
+	char *name;
+
+	while (end > 1 && path[end - 1] == '/') {
+		end--;
+	}
+	for (begin = end; begin > 0 && path[begin - 1] != '/';) {
+		begin--;
+	}
+	name = strndup(path + begin, end - begin);
+	if (!name) {
+		return vmm_error_set(err, -ENOMEM, "out of memory");
+	}
+	if (vm_name_check(name, NULL) < 0) {
+		free(name);
+		name = NULL;
+	}
+	config->name = name;
+	return 0;
+}
+
 static int read_directory(struct vm_config *config, int dirfd, const char *path,
 			  const char *serial_log, struct vmm_error *err)
 {
-	int ret = read_payload(config, dirfd, path, err);
+	int ret = take_name(config, path, err);
 
+	if (ret == 0) {
+		ret = read_payload(config, dirfd, path, err);
+	}
 	config->memory.size = MEMORY_DEFAULT;
 	config->memory.shared = true;
 	if (ret == 0) {
@@ -354,6 +434,12 @@ static int read_directory(struct vm_config *config, int dirfd, const char *path,
 	}
 	if (ret == 0) {
 		ret = read_provider(config, dirfd, path, err);
+	}
+	if (ret == 0) {
+		ret = read_windows(config, dirfd, path, err);
+	}
+	if (ret == 0) {
+		ret = read_screen(config, dirfd, path, err);
 	}
 	if (ret == 0) {
 		ret = set_consoles(config, serial_log, err);

@@ -11,7 +11,7 @@
 #define QUEUE_SIZE_FS   1024
 #define SOCKET_PATH_MAX (sizeof(((struct sockaddr_un *)NULL)->sun_path) - 1)
 
-static int check_socket(const char *field, const char *path, struct vmm_error *err)
+int vm_config_check_socket(const char *field, const char *path, struct vmm_error *err)
 {
 	if (!path || !path[0]) {
 		return vmm_error_set(err, -EINVAL, "%s is missing", field);
@@ -30,7 +30,7 @@ static int check_pair(bool vhost_user, const char *path, struct vmm_error *err)
 	if (!vhost_user) {
 		return vmm_error_set(err, -EINVAL, "vhost_socket: only with vhost_user");
 	}
-	return check_socket("vhost_socket", path, err);
+	return vm_config_check_socket("vhost_socket", path, err);
 }
 
 static int not_here(const char *field, struct vmm_error *err)
@@ -99,7 +99,7 @@ static int check_fs(const struct vm_config *config, const struct vm_fs *fs, stru
 		return vmm_error_set(err, -EINVAL, "tag: 1 to %d bytes are expected",
 				     VM_FS_TAG_MAX);
 	}
-	if (check_socket("socket", fs->socket, err) < 0) {
+	if (vm_config_check_socket("socket", fs->socket, err) < 0) {
 		return -EINVAL;
 	}
 	for (size_t i = 0; i < config->fs_count; i++) {
@@ -118,8 +118,7 @@ static int check_fs(const struct vm_config *config, const struct vm_fs *fs, stru
 int vm_config_add_fs(struct vm_config *config, struct vm_fs *fs, struct vmm_error *err)
 {
 	const char *name = fs->id ? fs->id : "fs";
-	struct vm_fs *grown;
-	int ret = vm_config_check_room(config, err);
+	int ret = vm_config_check_room(config, 1, err);
 
 	if (ret == 0) {
 		ret = check_fs(config, fs, err);
@@ -128,17 +127,13 @@ int vm_config_add_fs(struct vm_config *config, struct vm_fs *fs, struct vmm_erro
 		return vmm_error_wrap(err, ret, "%.40s", name);
 	}
 	ret = vm_config_give_id(config, &fs->id, "fs", err);
-	if (ret < 0) {
-		return ret;
+	if (ret == 0) {
+		ret = vm_config_append(config, VM_LIST_FS, fs, err);
 	}
-	grown = realloc(config->fs, (config->fs_count + 1) * sizeof(*grown));
-	if (!grown) {
-		return vmm_error_set(err, -ENOMEM, "out of memory");
+	if (ret == 0) {
+		vm_fs_init(fs);
 	}
-	config->fs = grown;
-	config->fs[config->fs_count++] = *fs;
-	vm_fs_init(fs);
-	return 0;
+	return ret;
 }
 
 int vm_fs_from_json(struct vm_fs *fs, const json_t *json, struct vmm_error *err)

@@ -5,6 +5,7 @@
  */
 #include "config/fields.h"
 #include "config/foreign.h"
+#include "config/gpu.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -116,12 +117,12 @@ static const struct field rng_fields[] = {
 
 /* The objects of VmConfig that have no table of their own. */
 static const struct field config_fields[] = {
+	{"name", STRING, offsetof(struct vm_config, name), 0, NAME_LEN_MAX, NULL},
 	{"poll_us", NUMBER, offsetof(struct vm_config, poll_us), 0, VM_POLL_US_MAX, NULL},
 	{"transport", TRANSPORT, offsetof(struct vm_config, transport), 0, 0, NULL},
 	{"devices", REFUSED, 0, 0, 0, NULL},
 	{"user_devices", REFUSED, 0, 0, 0, NULL},
 	{"generic_vhost_user", REFUSED, 0, 0, 0, NULL},
-	{"gpu", REFUSED, 0, 0, 0, NULL},
 	{"vsock", REFUSED, 0, 0, 0, NULL},
 	{"pmem", REFUSED, 0, 0, 0, NULL},
 	{"vdpa", REFUSED, 0, 0, 0, NULL},
@@ -274,6 +275,9 @@ int vm_config_from_json(struct vm_config *config, const json_t *json, struct vmm
 		ret = vm_fs_read_all(config, json_object_get(json, "fs"), err);
 	}
 	if (ret == 0) {
+		ret = vm_gpu_read_all(config, json_object_get(json, "gpu"), err);
+	}
+	if (ret == 0) {
 		ret = vm_config_check(config, err);
 	}
 	if (ret < 0) {
@@ -347,6 +351,9 @@ json_t *vm_config_to_json(const struct vm_config *config)
 	json_t *json = json_object();
 	int bad = 0;
 
+	if (config->name) {
+		bad |= json_object_set_new(json, "name", json_string(config->name));
+	}
 	bad |= json_object_set_new(
 		json, "payload",
 		vm_write_fields(payload_fields, FIELD_COUNT(payload_fields), &config->payload));
@@ -364,6 +371,9 @@ json_t *vm_config_to_json(const struct vm_config *config)
 	}
 	if (config->fs_count > 0) {
 		bad |= json_object_set_new(json, "fs", vm_fs_write_all(config));
+	}
+	if (config->gpu_count > 0) {
+		bad |= json_object_set_new(json, "gpu", vm_gpu_write_all(config));
 	}
 	bad |= json_object_set_new(
 		json, "rng",

@@ -23,9 +23,11 @@
 
 #include "config/config.h"
 
-/* The devices that every VM has. */
-#define VM_CONSOLE_ID "__console"
-#define VM_RNG_ID     "__rng"
+/* The devices that every VM has, and those of a window. */
+#define VM_CONSOLE_ID  "__console"
+#define VM_RNG_ID      "__rng"
+#define VM_KEYBOARD_ID "__keyboard"
+#define VM_TABLET_ID   "__tablet"
 
 struct vm_body_ops;
 
@@ -122,6 +124,12 @@ struct vm_body_ops {
 	int (*restart_device)(struct vm_body *body, const char *id, struct vmm_error *err);
 	/* This process first. */
 	void (*processes)(struct vm_body *body, vm_process_fn emit, void *ctx);
+	/*
+	 * Writes what the VM's screen shows into fd, an empty regular file, as a PPM image.
+	 * -ENOENT: the VM has no display of kind file (words are the caller's); -EAGAIN: nothing
+	 * was shown yet.
+	 */
+	int (*screenshot)(struct vm_body *body, int fd, struct vmm_error *err);
 	/* The terminal has a new size. */
 	void (*tty_resized)(struct vm_body *body);
 };

@@ -15,6 +15,7 @@
 
 #include "vm/files.h"
 #include "vm/restart.h"
+#include "vm/screen.h"
 #include "vm/server.h"
 
 /* Before processes that were told to go by the end of their connections are killed. */
@@ -132,6 +133,80 @@ static void open_console(struct vm_devices *d, const struct vm_console_fds *cons
 	dev->fds[1] = console->inotify;
 }
 
+/* ---- graphics ---- */
+
+static int open_foreign_gpu(struct vm_devices *d, const struct vm_gpu *gpu, struct vmm_error *err)
+{
+	struct vm_foreign *f = add_foreign(d, "gpu", gpu->id, err);
+
+	if (f) {
+		vm_foreign_gpu(f, gpu);
+	}
+	return f ? 0 : -ENOMEM;
+}
+
+static void open_input(struct vm_devices *d, const char *id, int fd, bool is_tablet, bool restart)
+{
+	struct vm_device *dev = add(d, "input", id);
+
+	dev->restart = restart;
+	dev->owns_fds = true;
+	dev->fds[0] = fd;
+	dev->is_tablet = is_tablet;
+}
+
+/* The screen's socket goes to the GPU, the others to devices of their own. */
+static int open_window(struct vm_devices *d, struct vm_device *dev, bool restart,
+		       struct vmm_error *err)
+{
+	int ends[VM_WINDOW_ENDS];
+	int ret = vm_window_open(&d->window, ends, err);
+
+	if (ret == 0) {
+		d->windowed = dev->gpu;
+		dev->fds[0] = ends[VM_WINDOW_SCREEN];
+		open_input(d, VM_KEYBOARD_ID, ends[VM_WINDOW_KEYBOARD], false, restart);
+		open_input(d, VM_TABLET_ID, ends[VM_WINDOW_TABLET], true, restart);
+	}
+	return ret;
+}
+
+static int open_gpu(struct vm_devices *d, const struct vm_gpu *gpu, bool restart,
+		    struct vmm_error *err)
+{
+	struct vm_device *dev = add(d, "gpu", gpu->id);
+	int ret = 0;
+
+	dev->gpu = gpu;
+	dev->restart = wants_restart(gpu->restart, restart);
+	dev->owns_fds = true;
+	if (gpu->contexts) {
+		ret = vm_connector_open(&dev->connector, &dev->fds[1], gpu->wayland_socket,
+					d->nursery->loop, d->nursery->log, err);
+	}
+	if (ret == 0 && gpu->display == VM_DISPLAY_FILE) {
+		dev->fds[0] = vm_screen_create(err);
+		ret = dev->fds[0] < 0 ? dev->fds[0] : 0;
+	}
+	if (ret == 0 && vm_gpu_has_window(gpu)) {
+		ret = open_window(d, dev, restart, err);
+	}
+	return ret;
+}
+
+/* ---- all of them ---- */
+
+/* Room for every device; a window is a keyboard and a tablet as well. */
+static size_t count_devices(const struct vm_config *config)
+{
+	size_t count = config->disk_count + config->net_count + config->fs_count + 2;
+
+	for (size_t i = 0; i < config->gpu_count; i++) {
+		count += vm_gpu_has_window(&config->gpus[i]) ? 3 : 1;
+	}
+	return count;
+}
+
 /* The order is that on the bus: what every VM has comes first, so that it never moves. */
 int vm_devices_open(struct vm_devices *d, struct vm_config *config, bool restart,
 		    const struct vm_console_fds *console, struct vmm_error *err)
@@ -141,8 +216,10 @@ int vm_devices_open(struct vm_devices *d, struct vm_config *config, bool restart
 
 	d->guest_memory = config->memory.size;
 	d->poll_us = config->poll_us;
-	d->list = calloc(config->disk_count + config->net_count + config->fs_count + 2,
-			 sizeof(*d->list));
+	d->name = config->name ? config->name : "vm";
+	vm_window_init(&d->window);
+	d->windowed = NULL;
+	d->list = calloc(count_devices(config), sizeof(*d->list));
 	if (!d->list) {
 		return vmm_error_set(err, -ENOMEM, "out of memory");
 	}
@@ -160,6 +237,10 @@ int vm_devices_open(struct vm_devices *d, struct vm_config *config, bool restart
 	}
 	for (i = 0; ret == 0 && i < config->fs_count; i++) {
 		ret = open_fs(d, &config->fs[i], err);
+	}
+	for (i = 0; ret == 0 && i < config->gpu_count; i++) {
+		ret = config->gpus[i].socket ? open_foreign_gpu(d, &config->gpus[i], err)
+					     : open_gpu(d, &config->gpus[i], restart, err);
 	}
 	return ret < 0 ? vmm_error_wrap(err, ret, "%s", d->list[d->count - 1].id) : 0;
 }
@@ -252,6 +333,7 @@ static void close_device(struct vm_device *dev, int timeout_ms)
 	vm_server_end(dev->now);
 	vmm_source_remove(dev->timer);
 	vmm_disk_destroy(dev->disk);
+	vm_connector_close(dev->connector);
 	free(dev->foreign);
 	for (size_t i = 0; dev->owns_fds && i < 2; i++) {
 		if (dev->fds[i] >= 0) {
@@ -272,6 +354,7 @@ void vm_devices_close(struct vm_devices *d)
 {
 	int64_t end = now_ms() + END_MS;
 
+	vm_window_end(&d->window);
 	/* Those that were never connected wait for the end of what would have been a connection. */
 	for (size_t i = 0; i < d->count; i++) {
 		if (d->list[i].now) {

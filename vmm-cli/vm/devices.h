@@ -12,7 +12,9 @@
 #include "vm/channel.h"
 #include "vm/child.h"
 #include "vm/counters.h"
+#include "vm/desktop.h"
 #include "vm/foreign.h"
+#include "vm/window.h"
 
 struct vm_device;
 
@@ -22,6 +24,8 @@ struct vm_devices_events {
 	 */
 	bool (*is_alive)(void *ctx);
 	void (*on_device)(void *ctx, const char *id, enum vm_device_event event);
+	/* The user has closed the VM's window. */
+	void (*on_window_close)(void *ctx);
 };
 
 /* A process that serves a device, or is about to. */
@@ -36,6 +40,9 @@ struct vm_devices {
 	const char *program;
 	uint64_t guest_memory; /* bytes, which a process may map */
 	uint64_t poll_us;      /* see struct vm_config */
+	const char *name;      /* of the VM */
+	struct vm_window window;
+	const struct vm_gpu *windowed; /* whose screen it shows; NULL: there is no window */
 	const struct vm_devices_events *events;
 	void *ctx;
 	size_t count;
@@ -49,14 +56,17 @@ struct vm_device {
 	uint16_t queue_size; /* 0: that of the shape */
 	const char *serial;
 	const struct vm_net *net;
+	const struct vm_gpu *gpu;
+	bool is_tablet; /* of the two that a window has */
 	/* Served by a program of others, which is none of this VM's. Owned; NULL: it is not. */
 	struct vm_foreign *foreign;
 	bool read_only;
 	bool restart;
 
 	/* What its processes are given; kept for the next one. */
-	struct vmm_disk *disk; /* owned */
-	int fds[2];            /* owned where so marked; -1: none */
+	struct vmm_disk *disk;          /* owned */
+	struct vm_connector *connector; /* owned */
+	int fds[2];                     /* owned where so marked; -1: none */
 	bool owns_fds;
 
 	uint32_t index;

@@ -40,6 +40,13 @@
 #define FS_FEATURES   (~BIT(0))
 #define FS_CONFIG_LEN 40
 
+/* Section 5.7: contexts, blobs and all that they need; a back end without screens has no EDID. */
+#define GPU_FEATURES     (BIT(0) | BIT(1) | BIT(2) | BIT(3) | BIT(4))
+#define GPU_CONFIG_LEN   16
+#define GPU_QUEUES       2 /* control, cursor */
+#define GPU_CONTROL_SIZE 256
+#define GPU_CURSOR_SIZE  16
+
 static void init(struct vm_foreign *f, const char *socket, const char *kind, unsigned queue_count,
 		 uint64_t queue_size)
 {
@@ -89,6 +96,15 @@ void vm_foreign_fs(struct vm_foreign *f, const struct vm_fs *fs)
 	/* Padded with zeroes, and not ended by one that would not fit. */
 	memcpy(f->space, fs->tag, strlen(fs->tag));
 	put_le(f->space + VM_FS_TAG_MAX, fs->num_queues, 4);
+}
+
+void vm_foreign_gpu(struct vm_foreign *f, const struct vm_gpu *gpu)
+{
+	init(f, gpu->socket, "gpu", GPU_QUEUES, GPU_CONTROL_SIZE);
+	f->queue_sizes[1] = GPU_CURSOR_SIZE;
+	f->shape.device_id = VMM_VIRTIO_ID_GPU;
+	f->shape.config_len = GPU_CONFIG_LEN;
+	f->features = GPU_FEATURES;
 }
 
 int vm_foreign_connect(const struct vm_foreign *f, struct vmm_error *err)

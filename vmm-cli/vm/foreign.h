@@ -28,6 +28,7 @@ struct vm_foreign {
 void vm_foreign_disk(struct vm_foreign *f, const struct vm_disk *disk);
 void vm_foreign_net(struct vm_foreign *f, const struct vm_net *net);
 void vm_foreign_fs(struct vm_foreign *f, const struct vm_fs *fs);
+void vm_foreign_gpu(struct vm_foreign *f, const struct vm_gpu *gpu);
 
 /* A connection, close-on-exec, the caller's; or -errno, err names the path. */
 int vm_foreign_connect(const struct vm_foreign *f, struct vmm_error *err);

@@ -165,6 +165,14 @@ static int inprocess_restart_device(struct vm_body *body, const char *id, struct
 			     id);
 }
 
+static int inprocess_screenshot(struct vm_body *body, int fd, struct vmm_error *err)
+{
+	(void)body;
+	(void)fd;
+	(void)err;
+	return -ENOENT;
+}
+
 static void inprocess_processes(struct vm_body *body, vm_process_fn emit, void *ctx)
 {
 	const struct vm_process_info own = {.name = "vmm", .kind = "everything", .pid = getpid()};
@@ -196,5 +204,6 @@ const struct vm_body_ops vm_body_inprocess = {
 	.counters = inprocess_counters,
 	.restart_device = inprocess_restart_device,
 	.processes = inprocess_processes,
+	.screenshot = inprocess_screenshot,
 	.tty_resized = inprocess_tty_resized,
 };

@@ -18,11 +18,14 @@
 
 #include "vm/backend.h"
 #include "vm/files.h"
+#include "vm/screen.h"
 
 /* For the vm process to write the last of its output. */
 #define STOP_MS  2000
 #define END_MS   2000
 #define DEATH_MS 200 /* between the end of its connection and its own */
+
+static int isolated_power_button(struct vm_body *body, struct vmm_error *err);
 
 static struct isolated *from_base(struct vm_body *body)
 {
@@ -166,8 +169,19 @@ static void on_device(void *ctx, const char *id, enum vm_device_event event)
 	b->config.on_device(b->config.ctx, id, event);
 }
 
-static const struct vm_devices_events device_events = {.is_alive = is_alive,
-						       .on_device = on_device};
+/* As closing a window asks a program to end, so it asks the guest. */
+static void on_window_close(void *ctx)
+{
+	struct isolated *b = ctx;
+	struct vmm_error err = {0};
+
+	if (b->state == VM_BODY_RUNNING && isolated_power_button(&b->base, &err) < 0) {
+		vmm_log(b->config.log, VMM_LOG_WARN, "window closed: %s", err.message);
+	}
+}
+
+static const struct vm_devices_events device_events = {
+	.is_alive = is_alive, .on_device = on_device, .on_window_close = on_window_close};
 
 /* ---- boot ---- */
 
@@ -427,6 +441,20 @@ static int isolated_restart_device(struct vm_body *body, const char *id, struct 
 	return ret;
 }
 
+static int isolated_screenshot(struct vm_body *body, int fd, struct vmm_error *err)
+{
+	struct isolated *b = from_base(body);
+
+	for (size_t i = 0; i < b->devices.count; i++) {
+		const struct vm_device *dev = &b->devices.list[i];
+
+		if (dev->gpu && dev->gpu->display == VM_DISPLAY_FILE) {
+			return vm_screen_write(dev->fds[0], fd, err);
+		}
+	}
+	return -ENOENT;
+}
+
 static void isolated_processes(struct vm_body *body, vm_process_fn emit, void *ctx)
 {
 	struct isolated *b = from_base(body);
@@ -437,6 +465,13 @@ static void isolated_processes(struct vm_body *body, vm_process_fn emit, void *c
 	emit(ctx, &own);
 	if (b->vm_known && vm.pid > 0) {
 		emit(ctx, &vm);
+	}
+	if (b->devices.window.known) {
+		const struct vm_process_info window = {.name = "window",
+						       .kind = "window",
+						       .pid = b->devices.window.child.process.pid};
+
+		emit(ctx, &window);
 	}
 	for (size_t i = 0; i < b->devices.count; i++) {
 		const struct vm_device *dev = &b->devices.list[i];
@@ -494,6 +529,7 @@ static int isolated_create(struct vm_body **out, const struct vm_body_config *co
 		.events = &device_events,
 		.ctx = b,
 	};
+	vm_window_init(&b->devices.window);
 	ret = vm_streams_init(&b->streams, config, err);
 	if (ret < 0) {
 		isolated_destroy(&b->base);
@@ -517,5 +553,6 @@ const struct vm_body_ops vm_body_isolated = {
 	.counters = isolated_counters,
 	.restart_device = isolated_restart_device,
 	.processes = isolated_processes,
+	.screenshot = isolated_screenshot,
 	.tty_resized = isolated_tty_resized,
 };

@@ -162,6 +162,20 @@ static int add_fs(struct build *b, const struct vm_fs *fs)
 	return add_foreign(b, fs->id, &f);
 }
 
+/* What a guest draws is not looked at in the process that holds everything else. */
+static int add_gpu(struct build *b, const struct vm_gpu *gpu)
+{
+	struct vm_foreign f;
+
+	if (!gpu->socket) {
+		return vmm_error_set(b->err, -ENOTSUP,
+				     "%s: a GPU needs a process of its own (--isolation=process)",
+				     gpu->id);
+	}
+	vm_foreign_gpu(&f, gpu);
+	return add_foreign(b, gpu->id, &f);
+}
+
 static int add_disk(struct build *b, const struct vm_disk *disk)
 {
 	struct vmm_blk_config config = {
@@ -233,6 +247,9 @@ int vm_machine_build(struct vmm_vm *vm, struct vm_config *config,
 	}
 	for (i = 0; ret == 0 && i < config->fs_count; i++) {
 		ret = add_fs(&b, &config->fs[i]);
+	}
+	for (i = 0; ret == 0 && i < config->gpu_count; i++) {
+		ret = add_gpu(&b, &config->gpus[i]);
 	}
 	return ret;
 }

@@ -185,6 +185,19 @@ static int choose(struct vm_devices *d, struct vm_device **chosen, struct vmm_er
 	return count;
 }
 
+static void on_window_close(void *ctx)
+{
+	struct vm_devices *d = ctx;
+
+	d->events->on_window_close(d->ctx);
+}
+
+static int start_window(struct vm_devices *d, struct vmm_error *err)
+{
+	return vm_window_start(&d->window, d->nursery, d->program, d->name,
+			       d->windowed->wayland_socket, on_window_close, d, err);
+}
+
 int vm_devices_start(struct vm_devices *d, struct vmm_error *err)
 {
 	struct vm_device **chosen = calloc(d->count + 1, sizeof(struct vm_device *));
@@ -197,7 +210,10 @@ int vm_devices_start(struct vm_devices *d, struct vmm_error *err)
 		count = choose(d, chosen, err);
 		ret = count;
 	}
-	if (count > 0) {
+	if (ret >= 0 && d->windowed) {
+		ret = start_window(d, err);
+	}
+	if (ret >= 0 && count > 0) {
 		ret = vm_servers_start(servers, chosen, (size_t)count, on_end, &failed, err);
 		if (ret < 0) {
 			(void)vmm_error_wrap(err, ret, "%s", chosen[failed]->id);

@@ -87,9 +87,47 @@ static void put_console(struct args *a, const struct vm_device *dev)
 	}
 }
 
+/* Descriptors are given in the order of dev->fds, those that are none left out. */
+static void put_gpu(struct args *a, const struct vm_device *dev)
+{
+	const struct vm_gpu *gpu = dev->gpu;
+	const char *next = "5";
+
+	put(a, "--name");
+	put(a, dev->owner->name);
+	if (gpu->display != VM_DISPLAY_NONE) {
+		put(a, vm_gpu_has_window(gpu) ? "--window-fd" : "--file-fd");
+		put(a, next);
+		next = "6";
+	}
+	if (gpu->size) {
+		put(a, "--size");
+		put(a, gpu->size);
+	}
+	if (gpu->contexts) {
+		put(a, "--connector-fd");
+		put(a, next);
+	}
+	if (gpu->clipboard) {
+		put(a, "--clipboard");
+		put(a, gpu->clipboard);
+	}
+}
+
+static void put_input(struct args *a, const struct vm_device *dev)
+{
+	put(a, dev->is_tablet ? "--tablet" : "--keyboard");
+	put(a, "--events-fd");
+	put(a, "5");
+}
+
 static void put_resources(struct args *a, const struct vm_device *dev)
 {
-	if (dev->disk) {
+	if (dev->gpu) {
+		put_gpu(a, dev);
+	} else if (dev->shape->device_id == VMM_VIRTIO_ID_INPUT) {
+		put_input(a, dev);
+	} else if (dev->disk) {
 		put_disk(a, dev);
 	} else if (dev->net) {
 		put_net(a, dev->net);
@@ -137,9 +175,13 @@ static int prepare(struct order *o, struct vm_server *s, struct vm_device *dev,
 		return ret;
 	}
 	o->fds[count++] = o->counters;
-	o->fds[count++] = dev->disk ? vmm_disk_get_fd(dev->disk) : dev->fds[0];
-	if (dev->fds[1] >= 0) {
-		o->fds[count++] = dev->fds[1];
+	if (dev->disk) {
+		o->fds[count++] = vmm_disk_get_fd(dev->disk);
+	}
+	for (size_t i = 0; i < 2; i++) {
+		if (dev->fds[i] >= 0) {
+			o->fds[count++] = dev->fds[i];
+		}
 	}
 	fill_args(&o->args, dev);
 	*config = (struct vm_child_config){

@@ -28,6 +28,18 @@ extern "C" {
 
 struct vmm_carrier;
 
+/*
+ * Who can map into the shared memory regions of a device: the transport's owner. The carrier has
+ * checked everything that vmm_virtio_shm_map documents, and never has two mappings overlap. Loop
+ * thread. 0 or a negative errno.
+ */
+struct vmm_carrier_shm_ops {
+	int (*map)(void *ctx, uint8_t id, uint64_t offset, int fd, uint64_t fd_offset, uint64_t len,
+		   bool writable);
+	/* Always a mapping in whole. That it is gone is taken for granted, even on failure. */
+	int (*unmap)(void *ctx, uint8_t id, uint64_t offset, uint64_t len);
+};
+
 struct vmm_carrier_config {
 	struct vmm_mem *mem;       /* borrowed until destroy; NULL: see vmm_carrier_set_mem */
 	struct vmm_loop *loop;     /* borrowed until destroy */
@@ -54,6 +66,11 @@ struct vmm_carrier_config {
 	 * to; queue_count entries, borrowed until destroy, the array is copied. NULL: none.
 	 */
 	const int *kick_fds;
+	/*
+	 * For devices with shared memory regions; borrowed until destroy, called with ctx. NULL:
+	 * nothing can be mapped, which a device is told when it tries.
+	 */
+	const struct vmm_carrier_shm_ops *shm;
 };
 
 /*

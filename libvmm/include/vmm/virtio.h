@@ -3,7 +3,7 @@
  * How to write a virtio device. A device is written once: it embeds struct vmm_virtio_device first
  * in its own struct, fills the constant part in its create function, and implements struct
  * vmm_virtio_ops. Who carries it (a transport in this process, a process of its own, a unit test)
- *is none of its business: see <vmm/carrier.h>.
+ * is none of its business: see <vmm/carrier.h>.
  *
  *	            FEATURES_OK ... DRIVER_OK                 status 0
  *	created  ----------------------------->  active  ----------------->  created
@@ -35,11 +35,19 @@ extern "C" {
 #define VMM_VIRTIO_QUEUES_MAX 66
 #define VMM_VIRTIO_CONFIG_MAX 256
 
+/* Shared memory regions of a device, and what may be mapped into all of them at a time. */
+#define VMM_VIRTIO_SHM_MAX          2
+#define VMM_VIRTIO_SHM_MAPPINGS_MAX 4096
+/* Offsets and lengths in a region are whole pages of this size, whatever the host's. */
+#define VMM_VIRTIO_SHM_PAGE UINT64_C(4096)
+
 /* Device ids (VIRTIO 1.2 section 5). */
 #define VMM_VIRTIO_ID_NET     1u
 #define VMM_VIRTIO_ID_BLOCK   2u
 #define VMM_VIRTIO_ID_CONSOLE 3u
 #define VMM_VIRTIO_ID_RNG     4u
+#define VMM_VIRTIO_ID_GPU     16u
+#define VMM_VIRTIO_ID_INPUT   18u
 #define VMM_VIRTIO_ID_FS      26u
 
 /*
@@ -127,6 +135,16 @@ struct vmm_virtio_ops {
 };
 
 /*
+ * A shared memory region (VIRTIO 1.2 section 2.10): a range of guest physical addresses, outside of
+ * RAM, into which the device maps parts of files while it is active. Where it lies is the
+ * transport's choice. It is empty at activate, and no device reaches it by DMA.
+ */
+struct vmm_virtio_shm {
+	uint8_t id; /* as the device's section of the specification has it; unique in the device */
+	uint64_t len; /* bytes, a power of two from 4 KiB to 16 GiB */
+};
+
+/*
  * The part of a device that the carrier sees. All fields but the last group are filled by the
  * device before it is handed to a carrier and stay constant.
  */
@@ -145,6 +163,9 @@ struct vmm_virtio_device {
 	 * offered in full, ring and transport bits included. For vhost-user's front end.
 	 */
 	bool external_queues;
+	/* shm_count entries, at most VMM_VIRTIO_SHM_MAX; NULL and 0 for none. */
+	const struct vmm_virtio_shm *shm;
+	unsigned shm_count;
 
 	struct vmm_carrier *carrier; /* set by the carrier, NULL while there is none */
 };
@@ -162,6 +183,39 @@ int vmm_virtio_config_update(struct vmm_virtio_device *dev, size_t offset, const
  * notifications until reset (section 2.1.2). Loop thread. why is logged, rate-limited.
  */
 void vmm_virtio_fail(struct vmm_virtio_device *dev, const char *why);
+
+/*
+ * Maps len bytes of fd from fd_offset on into the region id, at offset. The guest sees the file's
+ * own pages at once, and may write to them if writable. It is done when this returns. fd is
+ * borrowed: the mapping lives on when it is closed. The caller answers for the file: it has to be
+ * of memory (a memfd) and must not shrink while it is mapped, so seal it (F_SEAL_SHRINK) or own it;
+ * a guest that touches what is not there any more, or a part of the region where nothing is mapped,
+ * is stopped.
+ *
+ * Mappings go when they are unmapped and at reset: after ops->reset has returned the carrier takes
+ * them all away, so that a device may, but need not do so itself.
+ *
+ * Loop thread, from activate (inclusive) to reset (inclusive).
+ * -EINVAL: no such region; offset, fd_offset or len is not a multiple of VMM_VIRTIO_SHM_PAGE; len
+ * is 0; the range is not inside of the region, or past the largest offset of a file. -EEXIST: part
+ * of it is mapped already. -ENOSPC: VMM_VIRTIO_SHM_MAPPINGS_MAX are mapped. -ENOTCONN: the device
+ * is not active. -EOPNOTSUPP: whoever carries the device cannot map. -ETIMEDOUT, -EPIPE,
+ * -EREMOTEIO: the front end, another process, did not answer, is gone, or refuses. Else what mmap says: -EACCES, -EPERM (a
+ * descriptor or file that is read-only, and writable).
+ */
+int vmm_virtio_shm_map(struct vmm_virtio_device *dev, uint8_t id, uint64_t offset, int fd,
+		       uint64_t fd_offset, uint64_t len, bool writable);
+
+/*
+ * Takes a mapping away, in whole: offset and len are those of one call of vmm_virtio_shm_map. The
+ * guest cannot reach the file any more when this returns. Loop thread, stage as above.
+ * -EINVAL: no such region. -ENOENT: no such mapping. Else as above; the mapping is forgotten even
+ * then.
+ */
+int vmm_virtio_shm_unmap(struct vmm_virtio_device *dev, uint8_t id, uint64_t offset, uint64_t len);
+
+/* All that is mapped. Loop thread; does nothing without a carrier. */
+void vmm_virtio_shm_unmap_all(struct vmm_virtio_device *dev);
 
 /* Destroys a device that no carrier holds. NULL is a no-op. */
 void vmm_virtio_device_destroy(struct vmm_virtio_device *dev);

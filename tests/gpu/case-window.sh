@@ -1,0 +1,82 @@
+# shellcheck shell=bash
+#
+# The guest's screen as a window on the desktop, which it fills: what is drawn in the one is in the other.
+
+take_desktop()
+{
+	desktop_shot "$1"
+}
+
+# events: starts to listen to all input devices of the guest; pressed PATTERN: one of the events so far is like it.
+# struct input_event: 16 bytes of time, type, code, value.
+guest_listens()
+{
+	guest 'for d in /dev/input/event*; do (exec od -A n -v -w24 -t x2 "$d" >>/tmp/events 2>/dev/null) & done'
+}
+
+pressed()
+{
+	guest_soon "grep -qE '( [0-9a-f]{4}){8} $1' /tmp/events"
+}
+
+case_window()
+{
+	local before gpu
+
+	desktop_start 800x600
+	hand_open
+	export WAYLAND_DISPLAY=$desktop_socket
+	is "a guest with a window" vm_create screen '[{"id": "gpu0", "display": "wayland", "scanouts": 1, "size": "800x600"}]'
+	is "it is on the desktop" desktop_wait_window $((20 * slow)) '^libvmm.screen 800x600 focused'
+	gpu=$(gpu_process screen)
+
+	is "a pattern on all of it" guest 'gpu_probe fb fill'
+	picture_soon "the window shows it" take_desktop "$work/all.ppm" "$gpu_probe" pattern 800 600
+	sleep 1
+	before=$(counter screen copied_bytes)
+	is "ten by ten points of it inverted" guest 'gpu_probe fb change 100 50 10 10'
+	picture_soon "the window shows that" take_desktop "$work/part.ppm" "$gpu_probe" pattern 800 600 100 50 10 10
+	below "for which less than 2 kB are copied" $(($(counter screen copied_bytes) - before)) 2000
+
+	echo "# keyboard and pointer"
+	guest_listens
+	hand "key 30"
+	is "a key that is pressed" pressed '0001 001e 0001 0000'
+	is "and let go" pressed '0001 001e 0000 0000'
+	# 400 of 800 is the middle of 0 to 32767.
+	hand "move 400 300"
+	is "the pointer moves across" pressed '0003 0000 (3ff[c-f]|400[0-4]) 0000'
+	is "and down" pressed '0003 0001 (3ff[c-f]|400[0-4]) 0000'
+	hand "click 272"
+	is "a click" pressed '0001 0110 0001 0000'
+	hand "scroll 1"
+	is "the wheel" pressed '0002 0008 ffff ffff'
+	hand "down 30"
+	desktop_msg 'workspace 2' >/dev/null
+	guest 'sleep 1; grep -c "0001 001e 0000 0000" /tmp/events' >"$work/released" || true
+	same "a key that is held when the window loses the focus is let go" "$(cat "$work/released")" 2
+	hand "up 30"
+	desktop_msg 'workspace 1' >/dev/null
+
+	echo "# a compositor that stands still"
+	kill -STOP "$desktop_pid"
+	before=$(resident "$gpu")
+	is "the guest draws on" guest 'for i in 1 2 3 4 5 6 7 8 9 10; do gpu_probe fb fill; gpu_probe fb change 1 1 100 100; done'
+	below "and the device keeps no more for it (KiB)" $(($(resident "$gpu") - before)) 1024
+	awake "a compositor that stands still"
+	kill -CONT "$desktop_pid"
+	picture_soon "afterwards the window is up to date" take_desktop "$work/later.ppm" \
+		"$gpu_probe" pattern 800 600 1 1 100 100
+
+	echo "# another size"
+	desktop_msg 'output HEADLESS-1 mode 1024x768' >/dev/null
+	is "the window fills the desktop" desktop_wait_window $((5 * slow)) '^libvmm.screen 1024x768'
+	is "the guest learns of it" guest_soon 'head -n 1 /sys/class/drm/card0-Virtual-1/modes | grep -qx 1024x768'
+
+	echo "# the window is closed"
+	desktop_msg '[app_id="libvmm.screen"] kill' >/dev/null
+	is "which presses the power button" pressed '0001 0074 0001 0000'
+	hand_close
+	vm_end screen
+	desktop_stop
+}
