@@ -53,8 +53,9 @@ static bool take_item(struct local_conn *conn, int fd, struct host_item *item)
 
 	if (flags >= 0 && fstat(fd, &st) == 0) {
 		*item = (struct host_item){.type = HOST_ITEM_FILE, .id = conn->next_item++};
-		if (S_ISREG(st.st_mode)) {
-			item->size = (uint64_t)st.st_size;
+		/* /dev/null stands for a keymap that is none. */
+		if (S_ISREG(st.st_mode) || S_ISCHR(st.st_mode)) {
+			item->size = S_ISREG(st.st_mode) ? (uint64_t)st.st_size : 0;
 			return local_end_add(conn, kind, item->id, fd) != NULL;
 		}
 		if (S_ISFIFO(st.st_mode) && (flags & O_ACCMODE) == O_WRONLY) {

@@ -260,7 +260,17 @@ void shadow_buffer_release(struct shadow_buffer *buffer)
 
 void shadow_buffer_spoil(struct shadow_buffer *buffer)
 {
-	region_add(&buffer->stale, rect_make(0, 0, buffer->width, buffer->height, 1));
+	const struct vmm_display_rect all = shadow_buffer_bounds(buffer);
+
+	vmm_region_add(&buffer->stale, &all);
+}
+
+struct vmm_display_rect shadow_buffer_bounds(const struct shadow_buffer *buffer)
+{
+	return (struct vmm_display_rect){
+		.width = (uint32_t)buffer->width,
+		.height = (uint32_t)buffer->height,
+	};
 }
 
 /* Of what the pool does not have any more, the shadow has zeroes. */
@@ -285,12 +295,12 @@ static void copy_bytes(struct shadow_buffer *buffer, uint64_t at, uint64_t len)
 	}
 }
 
-static void copy_rect(struct shadow_buffer *buffer, struct rect rect)
+static void copy_rect(struct shadow_buffer *buffer, const struct vmm_display_rect *rect)
 {
 	uint64_t stride = (uint64_t)buffer->stride;
-	uint64_t row = (uint64_t)(rect.x2 - rect.x1) * buffer->pixel;
-	uint64_t at = (uint64_t)rect.y1 * stride + (uint64_t)rect.x1 * buffer->pixel;
-	uint64_t rows = (uint64_t)(rect.y2 - rect.y1);
+	uint64_t row = (uint64_t)rect->width * buffer->pixel;
+	uint64_t at = rect->y * stride + (uint64_t)rect->x * buffer->pixel;
+	uint64_t rows = rect->height;
 
 	if (stride - row <= GAP_MAX) {
 		copy_bytes(buffer, at, (rows - 1) * stride + row);
@@ -309,6 +319,6 @@ void shadow_buffer_copy(struct shadow_buffer *buffer, const struct region *regio
 		return;
 	}
 	for (unsigned i = 0; i < region->count; i++) {
-		copy_rect(buffer, region->rects[i]);
+		copy_rect(buffer, &region->rects[i]);
 	}
 }

@@ -22,7 +22,6 @@
 #include <stdint.h>
 
 #include "host.h"
-#include "region.h"
 
 struct shadow {
 	struct host_conn *host;

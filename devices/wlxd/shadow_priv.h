@@ -3,6 +3,7 @@
 #ifndef WLXD_SHADOW_PRIV_H
 #define WLXD_SHADOW_PRIV_H
 
+#include "display/region.h"
 #include "shadow.h"
 
 /* A client's descriptor: of a pool, and of the buffers that outlive it. */
@@ -48,6 +49,7 @@ struct shadow_surface {
 	struct region damage, damage_buffer;
 };
 
+struct vmm_display_rect shadow_buffer_bounds(const struct shadow_buffer *buffer);
 /* All of it is stale. */
 void shadow_buffer_spoil(struct shadow_buffer *buffer);
 /* Copies what is in region. */

@@ -89,16 +89,36 @@ void shadow_surfaces_forget(struct shadow_buffer *buffer)
 	}
 }
 
+static uint32_t clamp(int64_t value)
+{
+	if (value < 0) {
+		return 0;
+	}
+	return value > INT32_MAX ? INT32_MAX : (uint32_t)value;
+}
+
+/* As the protocol has it: no part of it is where pixels are, below 0 or beyond an int32_t. */
+static void add_damage(struct region *region, int32_t x, int32_t y, int32_t width, int32_t height)
+{
+	struct vmm_display_rect rect = {.x = clamp(x), .y = clamp(y)};
+
+	if (width > 0 && height > 0) {
+		rect.width = clamp((int64_t)x + width) - rect.x;
+		rect.height = clamp((int64_t)y + height) - rect.y;
+		vmm_region_add(region, &rect);
+	}
+}
+
 void shadow_damage(struct shadow_surface *surface, int32_t x, int32_t y, int32_t width,
 		   int32_t height)
 {
-	region_add(&surface->damage, rect_make(x, y, width, height, 1));
+	add_damage(&surface->damage, x, y, width, height);
 }
 
 void shadow_damage_buffer(struct shadow_surface *surface, int32_t x, int32_t y, int32_t width,
 			  int32_t height)
 {
-	region_add(&surface->damage_buffer, rect_make(x, y, width, height, 1));
+	add_damage(&surface->damage_buffer, x, y, width, height);
 }
 
 void shadow_scale(struct shadow_surface *surface, int32_t scale)
@@ -132,19 +152,26 @@ static bool damage_is_exact(const struct shadow_surface *surface)
 /* The damage in pixels of buffers. */
 static void scale_damage(const struct shadow_surface *surface, struct region *damage)
 {
+	int64_t scale = surface->scale > 0 ? surface->scale : 0;
+
 	*damage = surface->damage_buffer;
 	for (unsigned i = 0; i < surface->damage.count; i++) {
-		struct rect r = surface->damage.rects[i];
+		const struct vmm_display_rect *r = &surface->damage.rects[i];
+		struct vmm_display_rect to = {.x = clamp(r->x * scale), .y = clamp(r->y * scale)};
 
-		region_add(damage, rect_make(r.x1, r.y1, r.x2 - r.x1, r.y2 - r.y1, surface->scale));
+		to.width = clamp(((int64_t)r->x + r->width) * scale) - to.x;
+		to.height = clamp(((int64_t)r->y + r->height) * scale) - to.y;
+		vmm_region_add(damage, &to);
 	}
 }
 
 static void spread(struct shadow_surface *surface, const struct region *damage, bool exact)
 {
 	for (struct shadow_buffer *b = surface->shown; b; b = b->next) {
+		const struct vmm_display_rect bounds = shadow_buffer_bounds(b);
+
 		if (exact) {
-			region_add_region(&b->stale, damage, b->width, b->height);
+			vmm_region_add_clipped(&b->stale, damage, &bounds);
 		} else {
 			shadow_buffer_spoil(b);
 		}
@@ -154,7 +181,7 @@ static void spread(struct shadow_surface *surface, const struct region *damage, 
 static void copy_stale(struct shadow_buffer *buffer)
 {
 	shadow_buffer_copy(buffer, &buffer->stale);
-	buffer->stale.count = 0;
+	vmm_region_clear(&buffer->stale);
 	buffer->busy = true;
 }
 
@@ -190,6 +217,6 @@ void shadow_commit(struct shadow_surface *surface)
 	surface->pending = NULL;
 	surface->attached = false;
 	surface->moved = false;
-	surface->damage.count = 0;
-	surface->damage_buffer.count = 0;
+	vmm_region_clear(&surface->damage);
+	vmm_region_clear(&surface->damage_buffer);
 }
