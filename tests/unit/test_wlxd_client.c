@@ -1,0 +1,465 @@
+/* SPDX-License-Identifier: MIT */
+/* One client through the proxy: bytes, descriptors, pools, pipes, and who waits for whom. */
+#include "suite.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "test_wlxd_fix.h"
+
+#define POOL    (WLXD_FREE + 0u)
+#define BUFFER  (WLXD_FREE + 1u)
+#define SURFACE (WLXD_FREE + 2u)
+
+#define CLIENT     (&fix.in)
+#define COMPOSITOR (&fix.out)
+
+#define DELETE_ID VMM_WL_DISPLAY_ID, VMM_WL_EV_WL_DISPLAY_DELETE_ID, "u"
+#define SYNC      VMM_WL_DISPLAY_ID, VMM_WL_RQ_WL_DISPLAY_SYNC, "u"
+
+/* ---- bytes ---- */
+
+START_TEST(bytes_pass_as_they_are_however_they_are_cut)
+{
+	uint8_t request[64];
+	uint8_t event[64];
+	size_t len = wlmsg(request, WLXD_COMPOSITOR, VMM_WL_RQ_WL_COMPOSITOR_CREATE_SURFACE, "u",
+			   WLXD_FREE);
+	size_t event_len = wlmsg(event, WLXD_SEAT, VMM_WL_EV_WL_SEAT_NAME, "s", "seat0");
+
+	len += wlmsg(request + len, SYNC, WLXD_FREE + 1u);
+	for (size_t i = 0; i < len; i++) {
+		wlxd_send(CLIENT, request + i, 1, -1);
+		wlxd_settle();
+	}
+	for (size_t i = 0; i < event_len; i++) {
+		wlxd_send(COMPOSITOR, event + i, 1, -1);
+		wlxd_settle();
+	}
+	ck_assert_uint_eq(COMPOSITOR->len, len);
+	ck_assert_int_eq(memcmp(COMPOSITOR->got, request, len), 0);
+	ck_assert_uint_eq(CLIENT->len, event_len);
+	ck_assert_int_eq(memcmp(CLIENT->got, event, event_len), 0);
+}
+END_TEST
+
+START_TEST(globals_that_are_not_known_are_not_there)
+{
+	wlxd_put(COMPOSITOR, -1, WLXD_REGISTRY, VMM_WL_EV_WL_REGISTRY_GLOBAL, "usu", 77u,
+		 "zwlr_screencopy_manager_v1", 3u);
+	wlxd_put(COMPOSITOR, -1, WLXD_REGISTRY, VMM_WL_EV_WL_REGISTRY_GLOBAL, "usu", 78u,
+		 "xdg_wm_base", 200u);
+	wlxd_settle();
+	ck_assert_uint_eq(wlxd_count(CLIENT), 1);
+	ck_assert_uint_eq(vmm_wl_word(CLIENT->got, 0), 78);
+	/* After the name and its length: a version that the tables have. */
+	ck_assert_uint_lt(vmm_wl_word(CLIENT->got, 2 + 12 / 4), 200);
+	ck_assert_uint_gt(vmm_wl_word(CLIENT->got, 2 + 12 / 4), 0);
+}
+END_TEST
+
+/* ---- pools ---- */
+
+static void create_pool(uint32_t id, const char *text, size_t size)
+{
+	wlxd_put(CLIENT, wlxd_file(text, size), WLXD_SHM, VMM_WL_RQ_WL_SHM_CREATE_POOL, "uu", id,
+		 (uint32_t)size);
+}
+
+static void create_buffer(uint32_t pool, uint32_t id, uint32_t offset)
+{
+	wlxd_put(CLIENT, -1, pool, VMM_WL_RQ_WL_SHM_POOL_CREATE_BUFFER, "uuuuuu", id, offset, 8u,
+		 8u, 32u, 1u);
+}
+
+static void create_surface(void)
+{
+	wlxd_put(CLIENT, -1, WLXD_COMPOSITOR, VMM_WL_RQ_WL_COMPOSITOR_CREATE_SURFACE, "u", SURFACE);
+}
+
+static void show(uint32_t buffer)
+{
+	wlxd_put(CLIENT, -1, SURFACE, VMM_WL_RQ_WL_SURFACE_ATTACH, "uuu", buffer, 0u, 0u);
+	wlxd_put(CLIENT, -1, SURFACE, VMM_WL_RQ_WL_SURFACE_COMMIT, "");
+	wlxd_settle();
+}
+
+START_TEST(a_buffer_is_shown_from_memory_of_the_proxy)
+{
+	char *seen;
+
+	create_pool(POOL, "pixels", 1 << 20);
+	create_buffer(POOL, BUFFER, 0);
+	create_surface();
+	show(BUFFER);
+	ck_assert_uint_eq(wlxd_count(COMPOSITOR), 7);
+	wlxd_expect(COMPOSITOR, 0, WLXD_SHM, VMM_WL_RQ_WL_SHM_CREATE_POOL, "uu", POOL, 4096u);
+	wlxd_expect(COMPOSITOR, 1, POOL, VMM_WL_RQ_WL_SHM_POOL_DESTROY, "");
+	wlxd_expect(COMPOSITOR, 2, WLXD_SHM, VMM_WL_RQ_WL_SHM_CREATE_POOL, "uu", POOL, 4096u);
+	wlxd_expect(COMPOSITOR, 3, POOL, VMM_WL_RQ_WL_SHM_POOL_CREATE_BUFFER, "uuuuuu", BUFFER, 0u,
+		    8u, 8u, 32u, 1u);
+	ck_assert_uint_eq(COMPOSITOR->fd_count, 2);
+	seen = mmap(NULL, 4096, PROT_READ, MAP_SHARED, COMPOSITOR->fds[1], 0);
+	ck_assert_ptr_ne(seen, MAP_FAILED);
+	ck_assert_str_eq(seen, "pixels");
+	munmap(seen, 4096);
+}
+END_TEST
+
+START_TEST(the_second_pool_of_an_id_is_the_first_to_the_client)
+{
+	create_pool(POOL, "", 4096);
+	create_buffer(POOL, BUFFER, 0);
+	wlxd_put(CLIENT, -1, POOL, VMM_WL_RQ_WL_SHM_POOL_DESTROY, "");
+	wlxd_settle();
+	wlxd_say(COMPOSITOR, -1, DELETE_ID, POOL);
+	ck_assert_uint_eq(CLIENT->len, 0);
+	wlxd_say(COMPOSITOR, -1, DELETE_ID, POOL);
+	wlxd_expect(CLIENT, 0, DELETE_ID, POOL);
+	ck_assert_uint_eq(wlxd_count(CLIENT), 1);
+}
+END_TEST
+
+START_TEST(offsets_and_sizes_of_pools_stay_here)
+{
+	create_pool(POOL, "", 4096);
+	wlxd_put(CLIENT, -1, POOL, VMM_WL_RQ_WL_SHM_POOL_RESIZE, "u", 1u << 20);
+	create_buffer(POOL, BUFFER, 1 << 19);
+	wlxd_settle();
+	ck_assert_uint_eq(wlxd_count(COMPOSITOR), 4);
+	wlxd_expect(COMPOSITOR, 3, POOL, VMM_WL_RQ_WL_SHM_POOL_CREATE_BUFFER, "uuuuuu", BUFFER, 0u,
+		    8u, 8u, 32u, 1u);
+}
+END_TEST
+
+START_TEST(a_buffer_that_is_wrong_is_the_compositors_to_refuse)
+{
+	create_pool(POOL, "", 4096);
+	create_buffer(POOL, BUFFER, 4096);
+	wlxd_settle();
+	wlxd_expect(COMPOSITOR, 1, POOL, VMM_WL_RQ_WL_SHM_POOL_CREATE_BUFFER, "uuuuuu", BUFFER,
+		    UINT32_MAX, 8u, 8u, 32u, 1u);
+}
+END_TEST
+
+/* Descriptors that came are closed, so that there may be any number. */
+static void settle_without_fds(void)
+{
+	unsigned before;
+
+	do {
+		before = COMPOSITOR->fd_count;
+		wlxd_settle();
+		for (unsigned n = 0; n < COMPOSITOR->fd_count; n++) {
+			close(COMPOSITOR->fds[n]);
+		}
+		COMPOSITOR->fd_count = 0;
+	} while (before > 0);
+}
+
+START_TEST(many_buffers_of_one_pool_wait_for_their_predecessors)
+{
+	static uint8_t bytes[500 * 32];
+	const uint32_t count = 500;
+
+	create_pool(POOL, "", 1 << 20);
+	settle_without_fds();
+	for (uint32_t i = 0; i < count; i++) {
+		wlmsg(bytes + (size_t)i * 32, POOL, VMM_WL_RQ_WL_SHM_POOL_CREATE_BUFFER, "uuuuuu",
+		      BUFFER + i, 0u, 8u, 8u, 32u, 1u);
+	}
+	wlxd_send(CLIENT, bytes, sizeof(bytes), -1);
+	settle_without_fds();
+	ck_assert_uint_gt(wlxd_count(COMPOSITOR), 1 + 3 * 100);
+	ck_assert_uint_lt(wlxd_count(COMPOSITOR), 1 + 3 * 256);
+	for (unsigned deleted = 0; deleted < count; deleted++) {
+		wlxd_put(COMPOSITOR, -1, DELETE_ID, POOL);
+		settle_without_fds();
+	}
+	ck_assert_uint_eq(wlxd_count(COMPOSITOR), 1 + 3 * count);
+	ck_assert_uint_eq(CLIENT->len, 0);
+	ck_assert_ptr_nonnull(fix.client);
+}
+END_TEST
+
+/* ---- files and pipes ---- */
+
+static void keymap(int fd, uint32_t size)
+{
+	wlxd_say(COMPOSITOR, fd, WLXD_KEYBOARD, VMM_WL_EV_WL_KEYBOARD_KEYMAP, "uu", 1u, size);
+}
+
+START_TEST(a_keymap_is_a_copy_that_nobody_shortens)
+{
+	char text[8] = "";
+	int theirs = wlxd_file("keymap", 30000);
+	int ours = dup(theirs);
+	struct stat st;
+
+	ck_assert_int_eq(fcntl(theirs, F_ADD_SEALS, F_SEAL_WRITE), 0);
+	keymap(theirs, 30000);
+	wlxd_expect(CLIENT, 0, WLXD_KEYBOARD, VMM_WL_EV_WL_KEYBOARD_KEYMAP, "uu", 1u, 30000u);
+	ck_assert_uint_eq(CLIENT->fd_count, 1);
+	ck_assert_int_eq(ftruncate(ours, 0), 0);
+	close(ours);
+	ck_assert_int_eq(fstat(CLIENT->fds[0], &st), 0);
+	ck_assert_int_eq(st.st_size, 30000);
+	ck_assert_int_eq(pread(CLIENT->fds[0], text, 7, 0), 7);
+	ck_assert_str_eq(text, "keymap");
+	ck_assert_int_eq(fcntl(CLIENT->fds[0], F_GET_SEALS) & (F_SEAL_SHRINK | F_SEAL_GROW),
+			 F_SEAL_SHRINK | F_SEAL_GROW);
+}
+END_TEST
+
+START_TEST(a_keymap_that_is_shorter_than_said_is_zeroes_behind)
+{
+	struct stat st;
+
+	keymap(wlxd_file("k", 1), 30000);
+	ck_assert_uint_eq(CLIENT->fd_count, 1);
+	ck_assert_int_eq(fstat(CLIENT->fds[0], &st), 0);
+	ck_assert_int_eq(st.st_size, 30000);
+}
+END_TEST
+
+START_TEST(no_keymap_is_an_empty_file)
+{
+	struct stat st;
+
+	keymap(open("/dev/null", O_RDONLY | O_CLOEXEC), 0);
+	ck_assert_uint_eq(CLIENT->fd_count, 1);
+	ck_assert_int_eq(fstat(CLIENT->fds[0], &st), 0);
+	ck_assert_int_eq(st.st_size, 0);
+}
+END_TEST
+
+#define SOURCE WLXD_FREE
+#define OFFER  VMM_WL_SERVER_BASE
+
+/* A pipe whose one end comes out at `far`; the other is returned. */
+static int far_end(struct wlxd_end *near, struct wlxd_end *far, bool offer)
+{
+	int pipes[2];
+
+	ck_assert_int_eq(pipe2(pipes, O_CLOEXEC), 0);
+	if (offer) {
+		wlxd_say(COMPOSITOR, -1, WLXD_DATA_DEVICE, VMM_WL_EV_WL_DATA_DEVICE_DATA_OFFER, "u",
+			 OFFER);
+		wlxd_say(near, pipes[1], OFFER, VMM_WL_RQ_WL_DATA_OFFER_RECEIVE, "s", "text/plain");
+	} else {
+		wlxd_say(CLIENT, -1, WLXD_DATA_MANAGER,
+			 VMM_WL_RQ_WL_DATA_DEVICE_MANAGER_CREATE_DATA_SOURCE, "u", SOURCE);
+		wlxd_say(near, pipes[1], SOURCE, VMM_WL_EV_WL_DATA_SOURCE_SEND, "s", "text/plain");
+	}
+	ck_assert_uint_eq(far->fd_count, 1);
+	ck_assert_int_eq(fcntl(pipes[0], F_SETFL, O_NONBLOCK), 0);
+	return pipes[0];
+}
+
+/* What goes into one end comes out of the other, to the last byte and no further. */
+static void pump(struct wlxd_end *far, int to, int from)
+{
+	static uint8_t sent[300000], got[sizeof(sent) + 1];
+	size_t in = 0, out = 0;
+	ssize_t n;
+
+	far->fd_count = 0;
+	ck_assert_int_eq(fcntl(to, F_SETFL, O_NONBLOCK), 0);
+	for (size_t i = 0; i < sizeof(sent); i++) {
+		sent[i] = (uint8_t)(i * 7 + i / 256);
+	}
+	while (in < sizeof(sent)) {
+		n = write(to, sent + in, sizeof(sent) - in);
+		in += n > 0 ? (size_t)n : 0;
+		wlxd_run();
+		n = read(from, got + out, 5000);
+		ck_assert(n > 0 || errno == EAGAIN);
+		out += n > 0 ? (size_t)n : 0;
+	}
+	close(to);
+	do {
+		wlxd_run();
+		n = read(from, got + out, sizeof(got) - out);
+		out += n > 0 ? (size_t)n : 0;
+	} while (n != 0);
+	ck_assert_uint_eq(out, sizeof(sent));
+	ck_assert_int_eq(memcmp(sent, got, sizeof(sent)), 0);
+	close(from);
+}
+
+START_TEST(what_is_pasted_comes_in)
+{
+	int from = far_end(CLIENT, COMPOSITOR, true);
+
+	pump(COMPOSITOR, COMPOSITOR->fds[0], from);
+}
+END_TEST
+
+START_TEST(what_is_copied_goes_out)
+{
+	int from = far_end(COMPOSITOR, CLIENT, false);
+
+	pump(CLIENT, CLIENT->fds[0], from);
+}
+END_TEST
+
+START_TEST(a_pipe_that_nobody_reads_ends)
+{
+	bool offer = _i;
+	struct wlxd_end *far = offer ? COMPOSITOR : CLIENT;
+	int from = far_end(offer ? CLIENT : COMPOSITOR, far, offer);
+	int to = far->fds[0];
+
+	far->fd_count = 0;
+	close(from);
+	for (unsigned i = 0; i < 100; i++) {
+		if (write(to, "x", 1) != 1) {
+			break;
+		}
+		wlxd_run();
+	}
+	ck_assert_int_eq(errno, EPIPE);
+	close(to);
+	wlxd_settle();
+	ck_assert_ptr_nonnull(fix.client);
+}
+END_TEST
+
+START_TEST(a_pipe_that_nobody_reads_fills_up)
+{
+	static const uint8_t block[65536];
+	int from = far_end(CLIENT, COMPOSITOR, true);
+	int to = COMPOSITOR->fds[0];
+	size_t in = 0;
+
+	COMPOSITOR->fd_count = 0;
+	ck_assert_int_eq(fcntl(to, F_SETFL, O_NONBLOCK), 0);
+	for (unsigned i = 0; i < 1000; i++) {
+		ssize_t n = write(to, block, sizeof(block));
+
+		in += n > 0 ? (size_t)n : 0;
+		wlxd_run();
+	}
+	ck_assert_uint_gt(in, 1 << 20);
+	ck_assert_uint_lt(in, 2 << 20);
+	close(to);
+	close(from);
+	wlxd_settle();
+}
+END_TEST
+
+START_TEST(what_a_client_copied_before_it_ended_goes_out)
+{
+	char text[8] = "";
+	int from = far_end(COMPOSITOR, CLIENT, false);
+	int to = CLIENT->fds[0];
+
+	CLIENT->fd_count = 0;
+	ck_assert_int_eq(write(to, "last", 4), 4);
+	close(to);
+	close(fix.in.fd);
+	wlxd_run();
+	fix.in.fd = -1;
+	ck_assert_ptr_null(fix.client);
+	ck_assert_int_eq(read(from, text, 7), 4);
+	ck_assert_str_eq(text, "last");
+	ck_assert_int_eq(read(from, text, 7), 0);
+	close(from);
+}
+END_TEST
+
+/* ---- who waits for whom, and ends ---- */
+
+START_TEST(who_does_not_read_holds_up_the_other_side)
+{
+	struct wlxd_end *lazy = _i ? CLIENT : COMPOSITOR;
+	struct wlxd_end *busy = _i ? COMPOSITOR : CLIENT;
+	uint8_t bytes[64];
+	size_t size = _i ? wlmsg(bytes, WLXD_SEAT, VMM_WL_EV_WL_SEAT_NAME, "s", "a seat's name")
+			 : wlmsg(bytes, SYNC, WLXD_FREE);
+	size_t total = 0;
+
+	for (unsigned i = 0; i < 200000; i++) {
+		if (!_i) {
+			wlmsg(bytes, SYNC, WLXD_FREE + i % 16000);
+			if (i >= 16000) {
+				break;
+			}
+		}
+		if (send(busy->fd, bytes, size, MSG_NOSIGNAL) != (ssize_t)size) {
+			break;
+		}
+		total += size;
+		wlxd_run();
+	}
+	ck_assert_uint_lt(outbuf_len(&fix.client->out), 300000);
+	ck_assert_uint_lt(host_pending(fix.client->host), 20000);
+	wlxd_settle();
+	ck_assert_uint_eq(lazy->len, total);
+}
+END_TEST
+
+START_TEST(the_end_of_the_compositor_is_the_end_behind_its_last_words)
+{
+	wlxd_put(COMPOSITOR, -1, VMM_WL_DISPLAY_ID, VMM_WL_EV_WL_DISPLAY_ERROR, "uus", 1u, 0u,
+		 "enough");
+	/* It never reads this. */
+	wlxd_put(CLIENT, -1, SYNC, WLXD_FREE);
+	close(fix.out.fd);
+	fix.out.fd = -1;
+	wlxd_settle();
+	wlxd_expect(CLIENT, 0, VMM_WL_DISPLAY_ID, VMM_WL_EV_WL_DISPLAY_ERROR, "uus", 1u, 0u,
+		    "enough");
+	ck_assert(CLIENT->eof);
+	ck_assert_ptr_null(fix.client);
+}
+END_TEST
+
+START_TEST(the_end_of_a_client_is_the_end_behind_its_last_words)
+{
+	wlxd_put(CLIENT, -1, SYNC, WLXD_FREE);
+	close(fix.in.fd);
+	fix.in.fd = -1;
+	wlxd_settle();
+	wlxd_expect(COMPOSITOR, 0, SYNC, WLXD_FREE);
+	ck_assert(COMPOSITOR->eof);
+	ck_assert_ptr_null(fix.client);
+}
+END_TEST
+
+int main(void)
+{
+	const struct suite_test tests[] = {
+		{bytes_pass_as_they_are_however_they_are_cut, 1},
+		{globals_that_are_not_known_are_not_there, 1},
+		{a_buffer_is_shown_from_memory_of_the_proxy, 1},
+		{the_second_pool_of_an_id_is_the_first_to_the_client, 1},
+		{offsets_and_sizes_of_pools_stay_here, 1},
+		{a_buffer_that_is_wrong_is_the_compositors_to_refuse, 1},
+		{many_buffers_of_one_pool_wait_for_their_predecessors, 1},
+		{a_keymap_is_a_copy_that_nobody_shortens, 1},
+		{a_keymap_that_is_shorter_than_said_is_zeroes_behind, 1},
+		{no_keymap_is_an_empty_file, 1},
+		{what_is_pasted_comes_in, 1},
+		{what_is_copied_goes_out, 1},
+		{a_pipe_that_nobody_reads_ends, 2},
+		{a_pipe_that_nobody_reads_fills_up, 1},
+		{what_a_client_copied_before_it_ended_goes_out, 1},
+		{who_does_not_read_holds_up_the_other_side, 2},
+		{the_end_of_the_compositor_is_the_end_behind_its_last_words, 1},
+		{the_end_of_a_client_is_the_end_behind_its_last_words, 1},
+	};
+	Suite *suite = suite_create("wlxd_client");
+
+	(void)signal(SIGPIPE, SIG_IGN);
+	for (size_t i = 0; i < sizeof(tests) / sizeof(tests[0]); i++) {
+		suite_add(suite, tests[i].test, tests[i].rounds, wlxd_setup, wlxd_teardown);
+	}
+	return suite_finish(suite);
+}
