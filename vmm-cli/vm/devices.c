@@ -11,6 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <vmm/dev/gpu.h>
 #include <vmm/dev/tap.h>
 #include <vmm/virtio.h>
 
@@ -179,13 +180,14 @@ static int open_gpu(struct vm_devices *d, const struct vm_gpu *gpu, bool restart
 	int ret = 0;
 
 	dev->gpu = gpu;
-	dev->own_shape = *dev->shape;
-	if (!gpu->contexts) {
-		/* Only contexts have blobs to put into it. */
-		dev->own_shape.shm = NULL;
-		dev->own_shape.shm_count = 0;
+	if (gpu->contexts) {
+		/* Where the guest sees what its contexts share with the host. */
+		dev->own_shm = (struct vmm_virtio_shm){VMM_GPU_SHM_ID, VMM_GPU_SHM_DEFAULT};
+		dev->own_shape = *dev->shape;
+		dev->own_shape.shm = &dev->own_shm;
+		dev->own_shape.shm_count = 1;
+		dev->shape = &dev->own_shape;
 	}
-	dev->shape = &dev->own_shape;
 	dev->restart = wants_restart(gpu->restart, restart);
 	dev->owns_fds = true;
 	if (gpu->contexts) {

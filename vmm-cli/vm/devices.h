@@ -8,6 +8,7 @@
 
 #include <vmm/dev/disk.h>
 #include <vmm/dev/shape.h>
+#include <vmm/virtio.h>
 
 #include "vm/channel.h"
 #include "vm/child.h"
@@ -53,7 +54,8 @@ struct vm_device {
 	struct vm_devices *owner;
 	const char *id; /* borrowed, as all strings */
 	const struct vmm_dev_shape *shape;
-	struct vmm_dev_shape own_shape; /* of a GPU, whose configuration decides */
+	struct vmm_dev_shape own_shape; /* of a GPU with contexts */
+	struct vmm_virtio_shm own_shm;
 	uint16_t queue_size; /* 0: that of the shape */
 	const char *serial;
 	const struct vm_net *net;
