@@ -291,6 +291,9 @@ START_TEST(hostile_descriptor_hangs_up)
 	/* Too long for one message: nothing of the rest comes either. */
 	compositor_says(&f, bytes, sizeof(bytes), fds, 3);
 	ck_assert_uint_eq(channel_receive(&f)->len, 0);
+	ck_assert_int_eq(channel_poll(&f), 0);
+	(void)channel_run(&f);
+	ck_assert_uint_eq(f.done_count, 1);
 	ck_assert_int_eq(recv(f.compositor, &(char){0}, 1, MSG_DONTWAIT), 0);
 	if (_i == 5) {
 		f.budget.used -= 4096;
@@ -305,19 +308,23 @@ START_TEST(descriptors_that_get_lost_hang_up)
 	struct channel_fix f;
 	struct rlimit limit;
 	struct rlimit less;
+	int ends[3][2];
 	int fds[3];
 
 	channel_start_open(&f, NULL);
 	for (unsigned i = 0; i < 3; i++) {
-		fds[i] = pattern_file(100, 1);
+		ck_assert_int_eq(pipe2(ends[i], O_CLOEXEC), 0);
+		fds[i] = ends[i][1];
 	}
-	less.rlim_cur = (rlim_t)fds[0] + 1;
-	compositor_says(&f, "three", 5, fds, 3);
 	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
-	less.rlim_max = limit.rlim_max;
+	less = (struct rlimit){.rlim_cur = (rlim_t)fds[1] + 1, .rlim_max = limit.rlim_max};
+	compositor_says(&f, "three", 5, fds, 3);
 	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &less), 0);
 	ck_assert_uint_eq(channel_receive(&f)->len, 0);
 	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	for (unsigned i = 0; i < 3; i++) {
+		(void)close(ends[i][0]);
+	}
 	channel_stop(&f);
 }
 END_TEST
