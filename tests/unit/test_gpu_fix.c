@@ -62,6 +62,12 @@ static const struct vmm_display_ops canvas_ops = {
 
 /* ---- the driver ---- */
 
+static void take_room(struct gpufix *fix)
+{
+	fix->request = fakedrv_alloc(fix->drv, REQUEST_ROOM);
+	fix->response = fakedrv_alloc(fix->drv, RESPONSE_ROOM);
+}
+
 void gpufix_start(struct gpufix *fix, const struct vmm_gpu_config *config)
 {
 	struct vmm_gpu_config c = {.scanouts = 1};
@@ -78,8 +84,14 @@ void gpufix_start(struct gpufix *fix, const struct vmm_gpu_config *config)
 	ck_assert_int_eq(vmm_gpu_create(&dev, &c, NULL), 0);
 	fix->drv = fakedrv_create(dev);
 	ck_assert_int_eq(fakedrv_start(fix->drv, NULL), 0);
-	fix->request = fakedrv_alloc(fix->drv, REQUEST_ROOM);
-	fix->response = fakedrv_alloc(fix->drv, RESPONSE_ROOM);
+	take_room(fix);
+}
+
+void gpufix_use(struct gpufix *fix, struct fakedrv *drv)
+{
+	memset(fix, 0, sizeof(*fix));
+	fix->drv = drv;
+	take_room(fix);
 }
 
 void gpufix_finish(struct gpufix *fix)

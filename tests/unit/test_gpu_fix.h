@@ -44,6 +44,8 @@ struct gpufix {
 
 /* config may be NULL: one screen. Its display is the canvas, unless it has one. */
 void gpufix_start(struct gpufix *fix, const struct vmm_gpu_config *config);
+/* The same with a driver of the test's, which has started it; the canvas is not used. */
+void gpufix_use(struct gpufix *fix, struct fakedrv *drv);
 void gpufix_finish(struct gpufix *fix);
 
 /* Sends bytes as they are; the answer's type, 0 when it had none. */
