@@ -145,7 +145,7 @@ static bool read_some(struct wlxd_end *end)
 	for (struct cmsghdr *c = CMSG_FIRSTHDR(&msg); c; c = CMSG_NXTHDR(&msg, c)) {
 		size_t count = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
 
-		ck_assert_uint_le(end->fd_count + count, 256);
+		ck_assert_uint_le(end->fd_count + count, WLXD_FDS_MAX);
 		memcpy(end->fds + end->fd_count, CMSG_DATA(c), count * sizeof(int));
 		end->fd_count += (unsigned)count;
 	}

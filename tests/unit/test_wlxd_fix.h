@@ -25,12 +25,14 @@ enum {
 	WLXD_FREE, /* the first that none has */
 };
 
+#define WLXD_FDS_MAX 512
+
 /* One end of a socket, and what came. */
 struct wlxd_end {
 	int fd;
 	uint8_t got[1 << 20];
 	size_t len;
-	int fds[256];
+	int fds[WLXD_FDS_MAX];
 	unsigned fd_count;
 	bool eof;
 };
