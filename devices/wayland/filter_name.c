@@ -10,11 +10,19 @@
 
 #include "filter_priv.h"
 
+static void set_prefix(struct wl_prefix *prefix, const char *before, const char *vm_name,
+		       const char *behind)
+{
+	/* It fits: the name's length has been looked at. */
+	prefix->len = (size_t)snprintf(prefix->text, sizeof(prefix->text), "%s%s%s", before,
+				       vm_name, behind);
+}
+
 void vmm_wl_name_init(struct vmm_wl_filter *f, const char *vm_name)
 {
 	f->named = true;
-	(void)snprintf(f->title_prefix, sizeof(f->title_prefix), "[%s] ", vm_name);
-	(void)snprintf(f->id_prefix, sizeof(f->id_prefix), "libvmm.%s:", vm_name);
+	set_prefix(&f->title, "[", vm_name, "] ");
+	set_prefix(&f->id, "libvmm.", vm_name, ":");
 }
 
 /* Bytes of a character at text that turns what is around it: U+202A..202E and U+2066..2069. */
@@ -58,37 +66,35 @@ static size_t shorten(const uint8_t *text, size_t len, size_t max)
 
 /* A request with one string, which is prefix and text. */
 static void append_text(struct vmm_wl_piece *piece, uint32_t object, uint16_t opcode,
-			const char *prefix, const uint8_t *text, size_t len)
+			const struct wl_prefix *prefix, const uint8_t *text, size_t len)
 {
 	uint8_t *out = piece->out + piece->out_len;
 	const size_t start = VMM_WL_HEADER_SIZE + 4;
 	/* Without a text the byte that divides them goes. */
-	const size_t head = strlen(prefix) - (len == 0 ? 1 : 0);
+	const size_t head = prefix->len - (len == 0 ? 1 : 0);
 	const size_t tail = shorten(text, len, VMM_WL_MESSAGE_MAX - start - 1 - head);
 	const size_t size = start + ((head + tail + 1 + 3) & ~(size_t)3);
 
 	memset(out, 0, size);
 	vmm_wl_header(out, object, opcode, size);
 	vmm_wl_set_word(out, 0, (uint32_t)(head + tail + 1));
-	memcpy(out + start, prefix, head);
-	if (tail > 0) {
-		memcpy(out + start + head, text, tail);
-		clean(out + start + head, tail);
-	}
+	memcpy(out + start, prefix->text, head);
+	memcpy(out + start + head, text, tail);
+	clean(out + start + head, tail);
 	piece->out_len += size;
 }
 
 /* What stands before the text of a request; NULL: it is no text that names a window. */
-static const char *prefix_of(const struct vmm_wl_filter *f)
+static const struct wl_prefix *prefix_of(const struct vmm_wl_filter *f)
 {
 	const struct vmm_wl_message *msg = &f->last;
 
 	if (msg->interface == VMM_WL_IF_XDG_TOPLEVEL) {
 		switch (msg->opcode) {
 		case VMM_WL_RQ_XDG_TOPLEVEL_SET_TITLE:
-			return f->title_prefix;
+			return &f->title;
 		case VMM_WL_RQ_XDG_TOPLEVEL_SET_APP_ID:
-			return f->id_prefix;
+			return &f->id;
 		default:
 			return NULL;
 		}
@@ -96,7 +102,7 @@ static const char *prefix_of(const struct vmm_wl_filter *f)
 	/* Who asks for the focus is named as its windows are. */
 	if (msg->interface == VMM_WL_IF_XDG_ACTIVATION_TOKEN_V1 &&
 	    msg->opcode == VMM_WL_RQ_XDG_ACTIVATION_TOKEN_V1_SET_APP_ID) {
-		return f->id_prefix;
+		return &f->id;
 	}
 	return NULL;
 }
@@ -104,7 +110,7 @@ static const char *prefix_of(const struct vmm_wl_filter *f)
 void vmm_wl_name_append(struct vmm_wl_filter *f, const uint8_t *data, struct vmm_wl_piece *piece)
 {
 	const struct vmm_wl_message *msg = &f->last;
-	const char *prefix = f->named ? prefix_of(f) : NULL;
+	const struct wl_prefix *prefix = f->named ? prefix_of(f) : NULL;
 
 	if (prefix != NULL) {
 		append_text(piece, msg->object, msg->opcode, prefix, data + VMM_WL_HEADER_SIZE + 4,
@@ -114,9 +120,8 @@ void vmm_wl_name_append(struct vmm_wl_filter *f, const uint8_t *data, struct vmm
 	memcpy(piece->out + piece->out_len, data, msg->size);
 	piece->out_len += msg->size;
 	if (f->named && msg->new_interface == VMM_WL_IF_XDG_TOPLEVEL) {
-		append_text(piece, msg->new_id, VMM_WL_RQ_XDG_TOPLEVEL_SET_TITLE, f->title_prefix,
-			    NULL, 0);
-		append_text(piece, msg->new_id, VMM_WL_RQ_XDG_TOPLEVEL_SET_APP_ID, f->id_prefix,
-			    NULL, 0);
+		append_text(piece, msg->new_id, VMM_WL_RQ_XDG_TOPLEVEL_SET_TITLE, &f->title, data,
+			    0);
+		append_text(piece, msg->new_id, VMM_WL_RQ_XDG_TOPLEVEL_SET_APP_ID, &f->id, data, 0);
 	}
 }

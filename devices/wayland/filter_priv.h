@@ -9,6 +9,11 @@
 /* "[NAME] " and "libvmm.NAME:". The last byte is there only when something follows. */
 #define WL_PREFIX_MAX (VMM_WL_NAME_MAX + 16u)
 
+struct wl_prefix {
+	char text[WL_PREFIX_MAX];
+	size_t len;
+};
+
 /* One direction. */
 struct wl_stream {
 	uint8_t message[VMM_WL_MESSAGE_MAX]; /* the one that is being put together */
@@ -24,8 +29,8 @@ struct vmm_wl_filter {
 	unsigned clipboard;
 	bool named;
 	bool broken;
-	char title_prefix[WL_PREFIX_MAX];
-	char id_prefix[WL_PREFIX_MAX];
+	struct wl_prefix title;
+	struct wl_prefix id;
 };
 
 /* What a part of the filter makes of a message: VMM_WL_DROP when it is not to go on. */
@@ -44,6 +49,6 @@ void vmm_wl_name_append(struct vmm_wl_filter *f, const uint8_t *data, struct vmm
 
 /* What may come behind a message: a title and an application id, each a prefix in a request of its
  * own. */
-#define WL_GROWTH (2u * (WL_PREFIX_MAX + 16u))
+#define WL_GROWTH ((size_t)2 * (WL_PREFIX_MAX + 16u))
 
 #endif

@@ -99,9 +99,11 @@ const char *vmm_wl_interface_name(uint8_t interface)
 /* The global of a name, or VMM_WL_IF_NONE. */
 static uint8_t interface_of(const char *name)
 {
-	for (uint8_t i = VMM_WL_IF_NONE + 1; i < VMM_WL_IF_COUNT; i++) {
-		if (vmm_wl_interfaces[i].name != 0 && strcmp(vmm_wl_interface_name(i), name) == 0) {
-			return i;
+	for (unsigned i = VMM_WL_IF_NONE + 1; i < VMM_WL_IF_COUNT; i++) {
+		const uint16_t at = vmm_wl_interfaces[i].name;
+
+		if (at != 0 && strcmp(&vmm_wl_names[at], name) == 0) {
+			return (uint8_t)i;
 		}
 	}
 	return VMM_WL_IF_NONE;
@@ -138,7 +140,7 @@ static bool take_string(struct walk *w, bool nullable)
 		return false;
 	}
 	if (len == 0) {
-		w->text = NULL;
+		w->text = "";
 		return nullable;
 	}
 	w->text = (const char *)w->data + start;
@@ -221,7 +223,8 @@ static const struct wl_message_entry *open_message(struct vmm_wl_conn *conn, str
 	*msg = (struct vmm_wl_message){.object = object,
 				       .opcode = (uint16_t)(word & 0xffff),
 				       .size = (uint16_t)(word >> 16)};
-	*w = (struct walk){.data = data, .size = msg->size, .at = VMM_WL_HEADER_SIZE, .msg = msg};
+	*w = (struct walk){
+		.data = data, .size = msg->size, .at = VMM_WL_HEADER_SIZE, .text = "", .msg = msg};
 	if (known == NULL || (request && (known->flags & VMM_WL_OBJECT_DESTROYED) != 0)) {
 		return NULL;
 	}
