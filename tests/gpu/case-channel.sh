@@ -5,7 +5,7 @@
 # vm_channel NAME: a guest that may show windows on the desktop.
 vm_channel()
 {
-	vm_create "$1" "[{\"id\": \"gpu0\", \"display\": \"none\", \"scanouts\": 0, \"contexts\": true,
+	vm_create "$1" "[{\"id\": \"gpu0\", \"display\": \"none\", \"contexts\": true,
 		\"wayland_socket\": \"$desktop_socket\", \"clipboard\": \"none\"}]"
 }
 
@@ -20,7 +20,7 @@ case_channel()
 	local gpu files memory rate extra
 
 	desktop_start 640x480
-	is "a guest with contexts" vm_channel channel
+	must "a guest with contexts" vm_channel channel
 	gpu=$(gpu_process channel)
 
 	echo "# what the device can do"

@@ -56,7 +56,7 @@ case_desktop()
 {
 	local text='typed by nobody'
 
-	is "a desktop" desktop_start "$desktop_size"
+	must "a desktop" desktop_start "$desktop_size"
 	draw_foot "hello" "$work/inside.ppm"
 	same "foot's background" "$(desktop_pixel "$work/inside.ppm" 600 400)" 112233
 	same "the same pixels here and outside" "$(desktop_signature "$work/inside.ppm")" \

@@ -11,7 +11,7 @@ case_hostile()
 	local gpu files interface
 
 	desktop_start 640x480
-	is "a guest with contexts" vm_channel hostile
+	must "a guest with contexts" vm_channel hostile
 	gpu=$(gpu_process hostile)
 	guest 'gpu_probe blobs 1' >/dev/null
 	files=$(descriptors "$gpu")

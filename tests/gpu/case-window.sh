@@ -26,7 +26,7 @@ case_window()
 	desktop_start 800x600
 	hand_open
 	export WAYLAND_DISPLAY=$desktop_socket
-	is "a guest with a window" vm_create screen '[{"id": "gpu0", "display": "wayland", "scanouts": 1, "size": "800x600"}]'
+	must "a guest with a window" vm_create screen '[{"id": "gpu0", "display": "wayland", "size": "800x600"}]'
 	is "it is on the desktop" desktop_wait_window $((20 * slow)) '^libvmm.screen 800x600 focused'
 	gpu=$(gpu_process screen)
 

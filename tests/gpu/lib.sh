@@ -81,6 +81,7 @@ guest()
 guest_close()
 {
 	exec {guest_fd}>&-
+	guest_fd=""
 }
 
 # guest_soon COMMAND: succeeds in the guest, if need be after a while.
@@ -137,6 +138,19 @@ hand_close()
 	wait "$hand_process_PID" 2>/dev/null || true
 }
 
+# must WHAT COMMAND...: the command succeeds, or there is no point in going on.
+must()
+{
+	if "${@:2}"; then
+		ok "$1"
+		return
+	fi
+	bad "$1: ${*:2}"
+	tail -n 20 "$VMM_RUN"/*/{stderr,log,serial.log} "$desktop_dir"/*.log 2>/dev/null || true
+	finish
+	exit 1
+}
+
 # ---- VMs ----
 
 declare -A vm_pids
@@ -147,14 +161,15 @@ vm_create()
 	local run=$VMM_RUN/$1 config
 
 	mkdir -p "$run"
-	"$VMM_CLI" vmm --api-socket "path=$run/vmm" --log-file "$run/log" </dev/null >/dev/null 2>&1 &
+	"$VMM_CLI" vmm --api-socket "path=$run/vmm" --log-file "$run/log" </dev/null >"$run/stderr" 2>&1 &
 	vm_pids[$1]=$!
 	soon test -S "$run/vmm" || return 1
 	config=$(jq -n --arg dir "$GPU_WORK" --arg run "$run" --argjson gpu "$2" '{payload: {kernel: "\($dir)/vmlinux",
 		initramfs: "\($dir)/initrd", cmdline: "console=ttyS0 panic=-1 quiet mitigations=off"},
 		memory: {size: 268435456}, console: {mode: "Pty"}, serial: {mode: "File", file: "\($run)/serial.log"},
 		gpu: $gpu}')
-	api "$1" PUT vm.create "$config" && api "$1" PUT vm.boot || return 1
+	api "$1" PUT vm.create "$config" >&2 || return 1
+	api "$1" PUT vm.boot >&2 || return 1
 	guest_open "$(api "$1" GET vm.info | jq -r .config.console.file)"
 }
 
@@ -167,7 +182,7 @@ api()
 # vm_end NAME
 vm_end()
 {
-	guest_close
+	[ -z "${guest_fd:-}" ] || guest_close
 	api "$1" PUT vmm.shutdown >/dev/null 2>&1 || kill "${vm_pids[$1]}" 2>/dev/null || true
 	wait "${vm_pids[$1]}" 2>/dev/null || true
 	rm -rf "${VMM_RUN:?}/$1"
