@@ -57,6 +57,9 @@ extern struct wlxd_fix fix;
 void wlxd_setup(void);
 /* The same without a word said. */
 void wlxd_setup_silent(void);
+/* A loop and a log; then, with fix.host set, a client of it. */
+void wlxd_setup_loop(void);
+void wlxd_setup_client(void);
 /* Ends both, if they have not ended, and looks for descriptors that are left. */
 void wlxd_teardown(void);
 
