@@ -12,6 +12,8 @@ void vmm_dev_shape_apply(const struct vmm_dev_shape *shape, struct vmm_virtio_de
 	dev->queue_count = shape->queue_count;
 	dev->queue_sizes = shape->queue_sizes;
 	dev->config_len = shape->config_len;
+	dev->shm = shape->shm;
+	dev->shm_count = shape->shm_count;
 }
 
 const struct vmm_dev_shape *vmm_dev_shape_find(const char *kind)

@@ -113,6 +113,7 @@ int vmm_dev_spawn(struct vmm_virtio_device **out, struct vmm_process *process,
 	fe.queue_count = shape->queue_count;
 	fe.queue_sizes = shape->queue_sizes;
 	fe.config_len = shape->config_len;
+	fe.shm_any = shape->shares_memory;
 	ret = start(process, &fe.fd, config, err);
 	if (ret < 0) {
 		return ret;

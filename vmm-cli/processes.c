@@ -196,7 +196,7 @@ static void look_up_calls(json_t *process)
 	}
 	put(process, "profile", json_string(profile->name));
 	put(process, "calls", json_integer((json_int_t)vmm_jail_profile_calls(profile)));
-	if (strcmp(profile->name, "vm") == 0) {
+	if (strncmp(profile->name, "vm", 2) == 0) {
 		profile = vmm_jail_profile_find("vcpu");
 		put(process, "vcpu_calls",
 		    json_integer(profile ? (json_int_t)vmm_jail_profile_calls(profile) : 0));

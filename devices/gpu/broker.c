@@ -119,7 +119,9 @@ static int broker_connect(void *ctx, struct vmm_loop *loop, void (*done)(void *d
 			  void *done_ctx)
 {
 	struct vmm_gpu_broker *b = ctx;
-	const uint8_t request = 0;
+	uint8_t request = 0;
+	struct iovec iov = {.iov_base = &request, .iov_len = sizeof(request)};
+	const struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
 
 	if (b->fd < 0) {
 		return -EPIPE;
@@ -134,7 +136,7 @@ static int broker_connect(void *ctx, struct vmm_loop *loop, void (*done)(void *d
 			return ret;
 		}
 	}
-	if (send(b->fd, &request, sizeof(request), MSG_DONTWAIT | MSG_NOSIGNAL) < 0) {
+	if (sendmsg(b->fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL) < 0) {
 		int ret = -errno;
 
 		rest(b);

@@ -22,6 +22,7 @@ const struct vmm_dev_shape vmm_gpu_shape = {
 	.queue_count = QUEUES,
 	.queue_sizes = queue_sizes,
 	.config_len = CONFIG_LEN,
+	.shares_memory = true,
 };
 
 static struct gpu *from_base(struct vmm_virtio_device *dev)

@@ -32,8 +32,8 @@ static const char statuses[] =
 	"Exit status: 0 the VMM hung up, or the process was asked to end; 1 it could not\n"
 	"start, or the VMM broke a rule of the protocol; 2 the command line makes no sense.\n";
 
-static const struct kind *const kinds[] = {&blk_kind, &console_kind, &input_kind, &net_kind,
-					   &rng_kind};
+static const struct kind *const kinds[] = {&blk_kind,   &console_kind, &gpu_kind,
+					   &input_kind, &net_kind,     &rng_kind};
 #define KINDS (sizeof(kinds) / sizeof(kinds[0]))
 
 const struct kind *kind_find(const char *name)
@@ -48,7 +48,7 @@ const struct kind *kind_find(const char *name)
 
 const char *help_kinds(void)
 {
-	return "blk, console, input, net, rng";
+	return "blk, console, gpu, input, net, rng";
 }
 
 void help_print(const struct kind *kind)

@@ -62,8 +62,11 @@ int program_enter_jail(struct program *p, bool served, struct vmm_error *err)
 	/* Now, because it may take calls that the filters do not allow. */
 	p->file_limit = p->kind->file_limit ? p->kind->file_limit(p) : 0;
 	config.file_limit = p->file_limit > RECORD_LIMIT ? p->file_limit : RECORD_LIMIT;
-	config.memory_limit = guest == 0 ? 0 : guest * MIB + GUARDS + OWN_MEMORY;
+	config.memory_limit = guest == 0 ? 0 : guest * MIB + GUARDS + OWN_MEMORY + p->kind->memory;
 	config.fd_limit = served ? SERVED_FDS : 0;
+	if (config.fd_limit < p->kind->fd_limit) {
+		config.fd_limit = p->kind->fd_limit;
+	}
 	return vmm_jail_enter(&config, &p->level, err);
 }
 

@@ -69,6 +69,8 @@ struct kind {
 	const char *(*profile)(const struct program *p);
 	/* Bytes that its file may grow to; NULL: it writes no file. */
 	uint64_t (*file_limit)(const struct program *p);
+	uint64_t memory;   /* bytes that it takes besides the guest's; 0: little */
+	unsigned fd_limit; /* descriptors that it may have; 0: few */
 };
 
 struct program {
@@ -88,6 +90,7 @@ struct program {
 
 extern const struct kind blk_kind;
 extern const struct kind console_kind;
+extern const struct kind gpu_kind;
 extern const struct kind input_kind;
 extern const struct kind net_kind;
 extern const struct kind rng_kind;
@@ -113,7 +116,7 @@ int program_number(const struct program *p, const char *name, uint64_t min, uint
 /* ---- help.c ---- */
 
 void help_print(const struct kind *kind);
-/* "blk, console, input, net, rng" */
+/* "blk, console, ..." */
 const char *help_kinds(void);
 
 /* ---- log.c ---- */

@@ -39,6 +39,11 @@
 	{                                                              \
 		.arg = (n), .mask = 0xffffffff, .value = (uint32_t)(v) \
 	}
+/* These of its bits, likewise. */
+#define BITS(n, bits, v)                                                     \
+	{                                                                    \
+		.arg = (n), .mask = (uint32_t)(bits), .value = (uint32_t)(v) \
+	}
 #define CLEAR(n, bits)                                 \
 	{                                              \
 		.arg = (n), .mask = (bits), .value = 0 \
@@ -97,15 +102,25 @@
 		FALLOCATE(FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE),         \
 		FALLOCATE(FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE)
 
+/* Memory of the process's own, and memory as files, to be shared with others. */
+#define MEMORY_RULES                                                                             \
+	NOTHING_EXECUTABLE, ANY(munmap), ANY(madvise), ANY(mremap), ANY(brk), ANY(fstat),        \
+		ANY(sendmsg), ANY(memfd_create), ANY(ftruncate), FCNTL(F_GETFL), FCNTL(F_SETFL), \
+		FCNTL(F_ADD_SEALS)
+
+/*
+ * The guest has the host keep things for it, and its programs speak to a compositor, with what they
+ * send along. ppoll: for the front end's word that something has been mapped.
+ */
+#define GPU_RULES \
+	DEVICE_RULES, MEMORY_RULES, ANY(ppoll), ANY(pread64), ANY(pipe2), FCNTL(F_DUPFD_CLOEXEC)
+
 /*
  * What a back end does that outlives its front ends: the next connection brings another memory
  * table, and the device's memory is allocated again. Still nothing by path, and nothing executable.
  */
-#define SERVED_RULES                                                                          \
-	NOTHING_EXECUTABLE, ANY(munmap), ANY(madvise), ANY(mremap), ANY(brk), ANY(fstat),     \
-		ANY(accept4), ANY(sendmsg), ANY(memfd_create), ANY(ftruncate), ANY(eventfd2), \
-		FCNTL(F_GETFD), FCNTL(F_SETFD), FCNTL(F_GETFL), FCNTL(F_SETFL),               \
-		FCNTL(F_ADD_SEALS), FCNTL(F_GET_SEALS)
+#define SERVED_ALONE ANY(accept4), ANY(eventfd2), FCNTL(F_GETFD), FCNTL(F_SETFD), FCNTL(F_GET_SEALS)
+#define SERVED_RULES MEMORY_RULES, SERVED_ALONE
 
 /* Linux 6.10; the number is the same on every architecture. */
 #ifndef SYS_mseal
@@ -117,8 +132,9 @@
  * memory and records, and the way to the final filter. Nothing of a guest is looked at yet, but the
  * front end may be in a guest's hands.
  */
-#define SETUP_RULES \
-	SERVED_RULES, ANY(seccomp), ANY(mseal), OWN_LIMIT(RLIMIT_NPROC), OWN_LIMIT(RLIMIT_FSIZE)
+#define SETUP_ALONE \
+	SERVED_ALONE, ANY(seccomp), ANY(mseal), OWN_LIMIT(RLIMIT_NPROC), OWN_LIMIT(RLIMIT_FSIZE)
+#define SETUP_RULES MEMORY_RULES, SETUP_ALONE
 
 /* ---- the lists ---- */
 
@@ -139,16 +155,36 @@ static const struct vmm_jail_rule vcpu[] = {IOCTL(KVM_RUN),
 					    IOCTL(KVM_SET_GSI_ROUTING),
 					    SANITIZER_RULES};
 
-/* The loop thread of the process that holds KVM: the supervisor's messages, pause, reset. */
-static const struct vmm_jail_rule vm[] = {
-	ANY(epoll_pwait), ANY(read), ANY(write), FUTEX(FUTEX_WAIT_PRIVATE),
-	FUTEX(FUTEX_WAKE_PRIVATE), FUTEX(FUTEX_REQUEUE_PRIVATE), ANY(clock_gettime), ANY(epoll_ctl),
-	ANY(recvmsg), ANY(sendmsg), ANY(close), ANY(ppoll), ANY(tkill), ANY(rt_sigprocmask),
-	ANY(rt_sigreturn), ANY(exit_group),
-	/* A guest's reset: memory reads as zero, the kernel is read again, vCPUs start over. */
-	ANY(pread64), ANY(fstat), FALLOCATE(FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE),
-	IOCTL(KVM_IRQFD), IOCTL(KVM_IOEVENTFD), IOCTL(KVM_SET_GSI_ROUTING), IOCTL(BLKGETSIZE64),
-	JAIL_MACHINE_RULES, SANITIZER_RULES};
+/*
+ * The loop thread of the process that holds KVM: the supervisor's messages, pause, and a guest's
+ * reset: memory reads as zero, the kernel is read again, vCPUs start over.
+ */
+#define RESET_RULES                                                                      \
+	ANY(pread64), ANY(fstat), FALLOCATE(FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE), \
+		IOCTL(KVM_IRQFD), IOCTL(KVM_IOEVENTFD), IOCTL(KVM_SET_GSI_ROUTING),      \
+		IOCTL(BLKGETSIZE64), JAIL_MACHINE_RULES
+
+#define VM_RULES                                                                                \
+	ANY(epoll_pwait), ANY(read), ANY(write), FUTEX(FUTEX_WAIT_PRIVATE),                     \
+		FUTEX(FUTEX_WAKE_PRIVATE), FUTEX(FUTEX_REQUEUE_PRIVATE), ANY(clock_gettime),    \
+		ANY(epoll_ctl), ANY(recvmsg), ANY(sendmsg), ANY(close), ANY(ppoll), ANY(tkill), \
+		ANY(rt_sigprocmask), ANY(rt_sigreturn), ANY(exit_group), RESET_RULES
+
+static const struct vmm_jail_rule vm[] = {VM_RULES, SANITIZER_RULES};
+
+/*
+ * The same of a guest that has devices with shared memory (kvm/window.c): files are put in the
+ * place of what is not accessible, and that in theirs again. Guest memory is sealed (mseal) against
+ * just this.
+ */
+static const struct vmm_jail_rule vm_shm[] = {
+	VM_RULES,
+	/* PROT_READ, with or without PROT_WRITE. */
+	CHECKED(mmap, BITS(2, ~PROT_WRITE, PROT_READ), INT_IS(3, MAP_SHARED | MAP_FIXED)),
+	CHECKED(mmap, INT_IS(2, PROT_READ), INT_IS(3, MAP_PRIVATE | MAP_FIXED)),
+	CHECKED(mmap, INT_IS(2, PROT_NONE),
+		INT_IS(3, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED)),
+	IOCTL(KVM_SET_USER_MEMORY_REGION), SANITIZER_RULES};
 
 static const struct vmm_jail_rule rng[] = {DEVICE_RULES, SANITIZER_RULES};
 static const struct vmm_jail_rule console[] = {CONSOLE_RULES, SANITIZER_RULES};
@@ -157,10 +193,14 @@ static const struct vmm_jail_rule net_socket[] = {NET_SOCKET_RULES, SANITIZER_RU
 static const struct vmm_jail_rule blk[] = {BLK_RULES, SANITIZER_RULES};
 static const struct vmm_jail_rule blk_uring[] = {BLK_RULES, ANY(io_uring_enter), SANITIZER_RULES};
 
+static const struct vmm_jail_rule gpu[] = {GPU_RULES, SANITIZER_RULES};
+
 static const struct vmm_jail_rule rng_served[] = {DEVICE_RULES, SERVED_RULES, SANITIZER_RULES};
 static const struct vmm_jail_rule console_served[] = {CONSOLE_RULES, SERVED_RULES, SANITIZER_RULES};
 static const struct vmm_jail_rule net_served[] = {NET_RULES, SERVED_RULES, SANITIZER_RULES};
 static const struct vmm_jail_rule blk_served[] = {BLK_RULES, SERVED_RULES, SANITIZER_RULES};
+
+static const struct vmm_jail_rule gpu_served[] = {GPU_RULES, SERVED_ALONE, SANITIZER_RULES};
 
 static const struct vmm_jail_rule rng_setup[] = {DEVICE_RULES, SETUP_RULES, SANITIZER_RULES};
 static const struct vmm_jail_rule console_setup[] = {CONSOLE_RULES, SETUP_RULES, SANITIZER_RULES};
@@ -171,6 +211,8 @@ static const struct vmm_jail_rule blk_setup[] = {BLK_RULES, SETUP_RULES, SANITIZ
 static const struct vmm_jail_rule blk_uring_setup[] = {BLK_RULES, ANY(io_uring_enter), SETUP_RULES,
 						       SANITIZER_RULES};
 
+static const struct vmm_jail_rule gpu_setup[] = {GPU_RULES, SETUP_ALONE, SANITIZER_RULES};
+
 #define PROFILE(name, rules)                                        \
 	{                                                           \
 		(name), (rules), sizeof(rules) / sizeof((rules)[0]) \
@@ -179,6 +221,7 @@ static const struct vmm_jail_rule blk_uring_setup[] = {BLK_RULES, ANY(io_uring_e
 static const struct vmm_jail_profile profiles[] = {
 	PROFILE("vcpu", vcpu),
 	PROFILE("vm", vm),
+	PROFILE("vm-shm", vm_shm),
 	PROFILE("rng", rng),
 	PROFILE("input", rng), /* a socket is read as well as a file */
 	PROFILE("console", console),
@@ -186,11 +229,13 @@ static const struct vmm_jail_profile profiles[] = {
 	PROFILE("net-socket", net_socket),
 	PROFILE("blk", blk),
 	PROFILE("blk-uring", blk_uring),
+	PROFILE("gpu", gpu),
 	PROFILE("rng-served", rng_served),
 	PROFILE("input-served", rng_served),
 	PROFILE("console-served", console_served),
 	PROFILE("net-served", net_served),
 	PROFILE("blk-served", blk_served),
+	PROFILE("gpu-served", gpu_served),
 	PROFILE("rng-setup", rng_setup),
 	PROFILE("input-setup", rng_setup),
 	PROFILE("console-setup", console_setup),
@@ -198,6 +243,7 @@ static const struct vmm_jail_profile profiles[] = {
 	PROFILE("net-socket-setup", net_socket_setup),
 	PROFILE("blk-setup", blk_setup),
 	PROFILE("blk-uring-setup", blk_uring_setup),
+	PROFILE("gpu-setup", gpu_setup),
 };
 
 size_t vmm_jail_profile_count(void)

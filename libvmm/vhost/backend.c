@@ -258,6 +258,7 @@ int vmm_vhost_backend_create(struct vmm_vhost_backend **out, struct vmm_virtio_d
 		.log = config->log,
 		.on_config = vmm_vhost_backend_config_changed,
 		.on_fail = vmm_vhost_failed,
+		.shm = &vmm_vhost_backend_shm_ops,
 	};
 	struct vmm_vhost_backend *b;
 	int ret;

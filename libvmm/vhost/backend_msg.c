@@ -46,11 +46,16 @@ static int set_features(struct vmm_vhost_backend *b, struct vhost_msg *msg, stru
 	return 0;
 }
 
+static uint64_t offered_protocol(const struct vmm_vhost_backend *b)
+{
+	return VHOST_PROTOCOL_FEATURES |
+	       (vmm_carrier_device(b->carrier)->shm_count > 0 ? VHOST_USER_PROTOCOL_F_SHMEM : 0);
+}
+
 static int get_protocol(struct vmm_vhost_backend *b, struct vhost_msg *msg, struct vhost_msg *reply)
 {
-	(void)b;
 	(void)msg;
-	reply->payload.u64 = VHOST_PROTOCOL_FEATURES;
+	reply->payload.u64 = offered_protocol(b);
 	return 0;
 }
 
@@ -59,7 +64,7 @@ static int set_protocol(struct vmm_vhost_backend *b, struct vhost_msg *msg, stru
 	uint64_t protocol = msg->payload.u64;
 
 	(void)reply;
-	if (protocol & ~VHOST_PROTOCOL_FEATURES) {
+	if (protocol & ~offered_protocol(b)) {
 		return -EINVAL;
 	}
 	if (is_active_with_other(b, b->protocol, protocol)) {
@@ -209,6 +214,14 @@ void vmm_vhost_backend_config_changed(void *ctx)
 	}
 }
 
+static int get_shmem_config(struct vmm_vhost_backend *b, struct vhost_msg *msg,
+			    struct vhost_msg *reply)
+{
+	(void)msg;
+	vmm_vhost_get_shmem(b, &reply->payload.shmem);
+	return 0;
+}
+
 /* ---- memory and rings ---- */
 
 static int set_mem_table(struct vmm_vhost_backend *b, struct vhost_msg *msg,
@@ -298,6 +311,7 @@ static int set_vring_enable(struct vmm_vhost_backend *b, struct vhost_msg *msg,
 #define INFLIGHT VHOST_USER_PROTOCOL_F_INFLIGHT_SHMFD
 #define SLOTS    VHOST_USER_PROTOCOL_F_CONFIGURE_MEM_SLOTS
 #define STATUS   VHOST_USER_PROTOCOL_F_STATUS
+#define SHMEM    VHOST_USER_PROTOCOL_F_SHMEM
 
 /* Every request that msg.c lets through has an entry. */
 static const struct {
@@ -338,6 +352,9 @@ static const struct {
 	[VHOST_USER_REM_MEM_REG] = {.handle = rem_mem_reg, .needs = SLOTS, .unsealed = true},
 	[VHOST_USER_SET_STATUS] = {.handle = set_status, .needs = STATUS},
 	[VHOST_USER_GET_STATUS] = {.handle = get_status, .needs = STATUS, .reply = 8},
+	[VHOST_USER_GET_SHMEM_CONFIG] = {.handle = get_shmem_config,
+					 .needs = SHMEM,
+					 .reply = sizeof(struct vhost_user_shmem_config)},
 };
 
 int vmm_vhost_backend_handle(struct vmm_vhost_backend *b, struct vhost_msg *msg,
@@ -345,6 +362,9 @@ int vmm_vhost_backend_handle(struct vmm_vhost_backend *b, struct vhost_msg *msg,
 {
 	uint32_t request = msg->header.request;
 
+	if (request >= sizeof(handlers) / sizeof(handlers[0])) {
+		return -EPROTO; /* of those that are not of the specification: a front end's only */
+	}
 	if ((handlers[request].needs & ~b->protocol) != 0 ||
 	    (handlers[request].unsealed && vmm_vhost_is_sealed(b))) {
 		return -EPROTO;

@@ -6,6 +6,7 @@
  *	backend_msg.c   what each message means
  *	backend_ring.c  rings, and when the device is active
  *	backend_mem.c   guest memory and the record of what is in flight
+ *	backend_shm.c   what the device maps into its shared memory regions
  *
  * Everything runs on the loop's thread.
  */
@@ -135,6 +136,13 @@ int vmm_vhost_get_base(struct vmm_vhost_backend *b, const struct vhost_user_vrin
 int vmm_vhost_set_enable(struct vmm_vhost_backend *b, const struct vhost_user_vring_state *state);
 /* SET_VRING_KICK, CALL and ERR. */
 int vmm_vhost_set_ring_fd(struct vmm_vhost_backend *b, struct vhost_msg *msg);
+
+/* ---- backend_shm.c ---- */
+
+/* The carrier's; the context is the back end. */
+extern const struct vmm_carrier_shm_ops vmm_vhost_backend_shm_ops;
+/* GET_SHMEM_CONFIG. */
+void vmm_vhost_get_shmem(const struct vmm_vhost_backend *b, struct vhost_user_shmem_config *out);
 
 /* ---- backend_mem.c ---- */
 

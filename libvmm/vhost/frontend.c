@@ -114,27 +114,40 @@ static void on_config_timer(void *ctx)
 
 static int on_request(struct frontend *fe)
 {
-	const struct vhost_msg *msg = &fe->requests.msg;
-	bool known = msg->header.request == VHOST_USER_BACKEND_CONFIG_CHANGE_MSG;
+	struct vhost_msg *msg = &fe->requests.msg;
+	uint32_t request = msg->header.request;
+	int ret = 0;
 
-	if (known) {
+	if (request == VHOST_USER_BACKEND_CONFIG_CHANGE_MSG) {
 		(void)vmm_source_arm(fe->config_timer, CONFIG_PAUSE_NS);
+	} else if (vmm_vhost_shm_is_request(fe, request)) {
+		ret = vmm_vhost_shm_serve(fe);
+		vmm_vhost_msg_close_fds(msg);
+	} else {
+		return -EPROTO;
 	}
-	return (msg->header.flags & VHOST_USER_NEED_REPLY) != 0
-		       ? vmm_vhost_link_answer(fe, msg, known)
+	return (msg->header.flags & VHOST_USER_NEED_REPLY) != 0 ||
+			       request >= VHOST_USER_BACKEND_MAP_PRIVATE
+		       ? vmm_vhost_link_answer(fe, msg, ret == 0)
 		       : 0;
+}
+
+int vmm_vhost_frontend_serve(void *ctx)
+{
+	struct frontend *fe = ctx;
+	int ret = vmm_vhost_reader_step(&fe->requests, fe->request_fd);
+
+	return ret == 1 ? on_request(fe) : ret;
 }
 
 /* One message at a time: others of this loop have their turn in between. */
 static void on_requests(void *ctx, int fd, uint32_t events)
 {
 	struct frontend *fe = ctx;
-	int ret = vmm_vhost_reader_step(&fe->requests, fd);
+	int ret = vmm_vhost_frontend_serve(fe);
 
+	(void)fd;
 	(void)events;
-	if (ret == 1) {
-		ret = on_request(fe);
-	}
 	if (ret < 0) {
 		/* The channel is of no more use; what comes by it is a convenience. */
 		(void)vmm_source_set_events(fe->request_source, 0);
@@ -281,10 +294,11 @@ static int check_config(const struct vmm_vhost_frontend_config *config, struct v
 {
 	if (!config->name || !config->loop || config->fd < 0 || !config->queue_sizes ||
 	    config->queue_count == 0 || config->queue_count > VMM_VIRTIO_QUEUES_MAX ||
-	    config->config_len > VMM_VIRTIO_CONFIG_MAX) {
+	    config->config_len > VMM_VIRTIO_CONFIG_MAX || config->shm_count > VMM_VIRTIO_SHM_MAX) {
 		return vmm_error_set(err, -EINVAL,
-				     "vhost-user: a name, a loop, a socket, queues or the length "
-				     "of the configuration is missing or out of range");
+				     "vhost-user: a name, a loop, a socket, queues, the length of "
+				     "the configuration or shared memory is missing or out of "
+				     "range");
 	}
 	return 0;
 }
@@ -294,7 +308,8 @@ static int make_events(struct frontend *fe)
 	int pair[2];
 	int ret;
 
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) != 0) {
+	/* Back ends expect the one that they get to block while they wait for an answer. */
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0) {
 		return -errno;
 	}
 	fe->request_fd = pair[0];
@@ -343,6 +358,14 @@ static struct frontend *new_frontend(const struct vmm_vhost_frontend_config *con
 	fe->base.queue_sizes = fe->queue_sizes;
 	fe->base.config_len = config->config_len;
 	fe->base.external_queues = true;
+	fe->base.shm = fe->shm;
+	if (!config->shm_any) {
+		fe->shm_known = true;
+		fe->base.shm_count = config->shm_count;
+		for (unsigned i = 0; i < config->shm_count; i++) {
+			fe->shm[i] = config->shm[i];
+		}
+	}
 	return fe;
 }
 
@@ -352,12 +375,22 @@ static struct frontend *new_frontend(const struct vmm_vhost_frontend_config *con
  */
 static void empty_channel(struct frontend *fe)
 {
+	char bytes[256];
+	struct iovec iov = {.iov_base = bytes, .iov_len = sizeof(bytes)};
+	struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
+
 	for (int i = 0; i < LEFT_OVERS_MAX; i++) {
 		if (vmm_vhost_reader_step(&fe->requests, fe->request_fd) <= 0) {
 			break;
 		}
 	}
 	vmm_vhost_reader_finish(&fe->requests);
+	/* Nor are answers that it has not read. */
+	for (int i = 0; i < LEFT_OVERS_MAX; i++) {
+		if (recvmsg(fe->request_peer, &msg, MSG_DONTWAIT) <= 0) {
+			break;
+		}
+	}
 	(void)vmm_source_set_events(fe->request_source, VMM_LOOP_READABLE);
 }
 
@@ -450,6 +483,8 @@ int vmm_vhost_frontend_connect(struct vmm_virtio_device *dev, int fd, struct vmm
 	int ret;
 
 	disconnect(fe);
+	/* The new one starts with nothing mapped. */
+	vmm_virtio_shm_unmap_all(dev);
 	ret = connect_to(fe, fd, &features, err);
 	if (ret == 0) {
 		ret = go_on(fe, features, err);

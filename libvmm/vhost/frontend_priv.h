@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Between the files of the front end: frontend.c (the virtio device), link.c (what is said to the
- * back end, and in which order).
+ * back end, and in which order), frontend_shm.c (shared memory regions).
  */
 #ifndef VMM_VHOST_FRONTEND_PRIV_H
 #define VMM_VHOST_FRONTEND_PRIV_H
@@ -15,6 +15,9 @@ struct frontend {
 	struct vmm_virtio_device base;
 	struct vmm_vhost_frontend_config config;
 	uint16_t queue_sizes[VMM_VIRTIO_QUEUES_MAX];
+	/* Shared memory regions; known: they are what every back end must have. */
+	struct vmm_virtio_shm shm[VMM_VIRTIO_SHM_MAX];
+	bool shm_known;
 	bool waits;                      /* config.waits until vmm_vhost_frontend_give_up */
 	struct vmm_virtio_active active; /* all zero while the driver has not started the device */
 	uint8_t initial[VMM_VIRTIO_CONFIG_MAX]; /* config.config, for back ends that have none */
@@ -63,6 +66,26 @@ int vmm_vhost_link_stop(struct frontend *fe);
 int vmm_vhost_link_set_call(struct frontend *fe, unsigned queue);
 int vmm_vhost_link_get_config(struct frontend *fe, uint8_t *bytes);
 int vmm_vhost_link_set_config(struct frontend *fe, size_t offset, const void *bytes, size_t len);
+/* ---- frontend_shm.c ---- */
+
+/* The feature by which shared memory is spoken of, out of those of the back end; 0: none. */
+uint64_t vmm_vhost_shm_dialect(const struct frontend *fe, uint64_t theirs);
+/* Asks for the regions, when it has been agreed how. -EPROTO: they are not those that must be. */
+int vmm_vhost_shm_ask(struct frontend *fe, struct vmm_error *err);
+/* Is that a request about shared memory, and spoken by this back end? */
+bool vmm_vhost_shm_is_request(const struct frontend *fe, uint32_t request);
+/* Does what fe->requests.msg says. 0, or a negative errno: refused. */
+int vmm_vhost_shm_serve(struct frontend *fe);
+
+/* ---- frontend.c ---- */
+
+/* Reads and answers one request of the back end's, if there is one. < 0: the channel has failed. */
+int vmm_vhost_frontend_serve(void *ctx);
+
+/* ---- link.c ---- */
+
+/* A request that has a reply of its own; out is msg. */
+int vmm_vhost_link_ask(struct frontend *fe, struct vhost_msg *msg);
 /* Answers a request of the back end's. */
 int vmm_vhost_link_answer(struct frontend *fe, const struct vhost_msg *request, bool good);
 

@@ -32,11 +32,23 @@ static uint64_t deadline(const struct frontend *fe)
 /* A request whose answer is part of it; out is msg. */
 static int ask(struct frontend *fe, struct vhost_msg *msg)
 {
+	/* Its answer may wait for one of ours. */
+	const struct vhost_meanwhile meanwhile = {
+		.fd = speaks(fe, VHOST_USER_PROTOCOL_F_BACKEND_REQ) ? fe->request_fd : -1,
+		.serve = vmm_vhost_frontend_serve,
+		.ctx = fe,
+	};
 	uint32_t request = msg->header.request;
 	uint64_t until = deadline(fe);
 	int ret = vmm_vhost_send(fe->fd, msg, until);
 
-	return ret < 0 ? ret : vmm_vhost_receive_reply(fe->fd, request, msg, until);
+	return ret < 0 ? ret
+		       : vmm_vhost_receive_reply_meanwhile(fe->fd, request, msg, until, &meanwhile);
+}
+
+int vmm_vhost_link_ask(struct frontend *fe, struct vhost_msg *msg)
+{
+	return ask(fe, msg);
 }
 
 static int ask_u64(struct frontend *fe, uint32_t request, uint64_t *value)
@@ -109,6 +121,7 @@ static int tell_fd(struct frontend *fe, uint32_t request, unsigned queue, int fd
 static int agree_on_protocol(struct frontend *fe, uint64_t features)
 {
 	uint64_t theirs = 0;
+	uint64_t shm;
 	uint64_t ours = VHOST_PROTOCOL_FEATURES & ~VHOST_USER_PROTOCOL_F_CONFIGURE_MEM_SLOTS;
 	int ret;
 
@@ -121,8 +134,11 @@ static int agree_on_protocol(struct frontend *fe, uint64_t features)
 	if (ret < 0) {
 		return ret;
 	}
-	/* Its requests are about its configuration: without one it has nothing to say. */
-	if ((theirs & VHOST_USER_PROTOCOL_F_CONFIG) == 0) {
+	shm = vmm_vhost_shm_dialect(fe, theirs);
+	ours |= shm;
+	/* Its requests are about its configuration and its shared memory: without them it has
+	 * nothing to say. */
+	if ((theirs & VHOST_USER_PROTOCOL_F_CONFIG) == 0 && shm == 0) {
 		ours &= ~VHOST_USER_PROTOCOL_F_BACKEND_REQ;
 	}
 	ret = tell_u64(fe, VHOST_USER_SET_PROTOCOL_FEATURES, theirs & ours);
@@ -184,6 +200,9 @@ int vmm_vhost_link_greet(struct frontend *fe, uint64_t *features, struct vmm_err
 	}
 	if (ret == 0) {
 		ret = open_channel(fe);
+	}
+	if (ret == 0) {
+		ret = vmm_vhost_shm_ask(fe, err);
 	}
 	if (ret < 0) {
 		return err && err->message[0]

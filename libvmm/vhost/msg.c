@@ -31,6 +31,12 @@
 #define CONF_MAX  sizeof(struct vhost_user_config)
 #define INFL      offsetof(struct vhost_user_inflight, padding)
 #define INFL_MAX  sizeof(struct vhost_user_inflight)
+#define SHMEM     offsetof(struct vhost_user_shmem_config, sizes)
+#define SHMEM_MAX sizeof(struct vhost_user_shmem_config)
+#define PRIV      offsetof(struct vhost_user_shmem_private, regions)
+#define PRIV_MAX  sizeof(struct vhost_user_shmem_private)
+#define PRIV_STEP ((PRIV_MAX - PRIV) / VHOST_USER_SHMEM_PRIVATE_MAX)
+#define MMAP      sizeof(struct vhost_user_mmap)
 
 /* Allowed sizes of a payload: min, min + step, ... max, and 0 where may_be_empty; and descriptors.
  */
@@ -90,21 +96,49 @@ static const struct rule main_rules[] = {
 	[VHOST_USER_REM_MEM_REG] = {ACK, .request = {SIZE(REG), FDS(0, 1)}},
 	[VHOST_USER_SET_STATUS] = {ACK, .request = {SIZE(U64)}},
 	[VHOST_USER_GET_STATUS] = {REPLY(SIZE(U64))},
+	[VHOST_USER_GET_SHMEM_CONFIG] = {REPLY(SIZES(SHMEM, SHMEM_MAX, U64))},
 };
 
 static const struct rule backend_rules[] = {
 	[VHOST_USER_BACKEND_CONFIG_CHANGE_MSG] = {ACK},
+	[VHOST_USER_BACKEND_SHMEM_MAP] = {ACK, .request = {SIZE(MMAP), FDS(1, 1)}},
+	[VHOST_USER_BACKEND_SHMEM_UNMAP] = {ACK, .request = {SIZE(MMAP)}},
+};
+
+/* Numbers that are not of the specification begin here. */
+#define PRIVATE VHOST_USER_BACKEND_MAP_PRIVATE
+
+static const struct rule main_private[] = {
+	[VHOST_USER_GET_SHMEM_PRIVATE - PRIVATE] = {REPLY(SIZES(PRIV, PRIV_MAX, PRIV_STEP))},
+};
+
+static const struct rule backend_private[] = {
+	{ACK, .request = {SIZE(sizeof(struct vhost_user_map_private)), FDS(1, 1)}},
+	{ACK, .request = {SIZE(sizeof(struct vhost_user_unmap_private))}},
+};
+
+#define TABLE_OF(rules)                                 \
+	{                                               \
+		(rules), sizeof(rules) / sizeof(*rules) \
+	}
+
+static const struct {
+	const struct rule *rules;
+	size_t count;
+} tables[2][2] = {
+	{TABLE_OF(main_rules), TABLE_OF(main_private)},
+	{TABLE_OF(backend_rules), TABLE_OF(backend_private)},
 };
 
 /* NULL for a request that is not spoken here. */
 static const struct rule *find_rule(enum vhost_channel channel, uint32_t request)
 {
-	const struct rule *rules = channel == VHOST_CHANNEL_BACKEND ? backend_rules : main_rules;
-	size_t count = channel == VHOST_CHANNEL_BACKEND
-			       ? sizeof(backend_rules) / sizeof(backend_rules[0])
-			       : sizeof(main_rules) / sizeof(main_rules[0]);
+	bool backend = channel == VHOST_CHANNEL_BACKEND || channel == VHOST_CHANNEL_ANSWER;
+	bool private = request >= PRIVATE;
+	const struct rule *rules = tables[backend][private].rules;
+	uint32_t at = private ? request - PRIVATE : request;
 
-	return request < count && rules[request].known ? &rules[request] : NULL;
+	return at < tables[backend][private].count && rules[at].known ? &rules[at] : NULL;
 }
 
 static bool fits(const struct shape *shape, uint32_t size, unsigned fd_count)
@@ -224,7 +258,7 @@ static int check_header(const struct vhost_reader *r)
 {
 	const struct vhost_user_header *h = &r->msg.header;
 	const struct rule *rule = find_rule(r->channel, h->request);
-	bool reply = r->channel == VHOST_CHANNEL_REPLY;
+	bool reply = r->channel == VHOST_CHANNEL_REPLY || r->channel == VHOST_CHANNEL_ANSWER;
 	uint32_t flags = h->flags;
 
 	if (!rule || (reply && h->request != r->expected)) {
@@ -320,10 +354,11 @@ uint64_t vmm_vhost_deadline(unsigned timeout_ms)
 	return now() + timeout_ms * NS_PER_MS;
 }
 
-/* 0 when fd may be ready, -ETIMEDOUT. A broken connection is for the next call on it to find. */
-static int wait_for(int fd, short events, uint64_t deadline)
+/* 0 when fd, or other (-1: none) for reading, may be ready, -ETIMEDOUT. A broken connection is for
+ * the next call on it to find. */
+static int wait_for(int fd, short events, int other, uint64_t deadline)
 {
-	struct pollfd pfd = {.fd = fd, .events = events};
+	struct pollfd pfd[] = {{.fd = fd, .events = events}, {.fd = other, .events = POLLIN}};
 
 	for (;;) {
 		uint64_t at = now();
@@ -331,7 +366,7 @@ static int wait_for(int fd, short events, uint64_t deadline)
 		const struct timespec limit = {.tv_sec = (time_t)(left / NS_PER_SECOND),
 					       .tv_nsec = (long)(left % NS_PER_SECOND)};
 		/* Not poll, for the reason that is in vmm_loop_dispatch_posted. */
-		int ret = ppoll(&pfd, 1, &limit, NULL);
+		int ret = ppoll(pfd, 2, &limit, NULL);
 
 		if (ret > 0) {
 			return 0;
@@ -345,23 +380,46 @@ static int wait_for(int fd, short events, uint64_t deadline)
 	}
 }
 
-int vmm_vhost_receive_reply(int fd, uint32_t request, struct vhost_msg *msg, uint64_t deadline)
+static int receive_message(struct vhost_reader *reader, int fd, struct vhost_msg *msg,
+			   uint64_t deadline, const struct vhost_meanwhile *meanwhile)
 {
-	struct vhost_reader reader = {.channel = VHOST_CHANNEL_REPLY, .expected = request};
 	int ret = 0;
 
 	while (ret == 0) {
-		ret = wait_for(fd, POLLIN, deadline);
+		ret = wait_for(fd, POLLIN, meanwhile ? meanwhile->fd : -1, deadline);
+		if (ret == 0 && meanwhile && meanwhile->fd >= 0) {
+			ret = meanwhile->serve(meanwhile->ctx);
+		}
 		if (ret == 0) {
-			ret = vmm_vhost_reader_step(&reader, fd);
+			ret = vmm_vhost_reader_step(reader, fd);
 		}
 	}
 	if (ret < 0) {
-		vmm_vhost_reader_finish(&reader);
+		vmm_vhost_reader_finish(reader);
 	}
 	/* With it go the descriptors. */
-	*msg = reader.msg;
+	*msg = reader->msg;
 	return ret < 0 ? ret : 0;
+}
+
+int vmm_vhost_receive_reply_meanwhile(int fd, uint32_t request, struct vhost_msg *msg,
+				      uint64_t deadline, const struct vhost_meanwhile *meanwhile)
+{
+	struct vhost_reader reader = {.channel = VHOST_CHANNEL_REPLY, .expected = request};
+
+	return receive_message(&reader, fd, msg, deadline, meanwhile);
+}
+
+int vmm_vhost_receive_reply(int fd, uint32_t request, struct vhost_msg *msg, uint64_t deadline)
+{
+	return vmm_vhost_receive_reply_meanwhile(fd, request, msg, deadline, NULL);
+}
+
+int vmm_vhost_receive_answer(int fd, uint32_t request, struct vhost_msg *msg, uint64_t deadline)
+{
+	struct vhost_reader reader = {.channel = VHOST_CHANNEL_ANSWER, .expected = request};
+
+	return receive_message(&reader, fd, msg, deadline, NULL);
 }
 
 /* ---- writing ---- */
@@ -430,7 +488,7 @@ int vmm_vhost_send(int fd, const struct vhost_msg *msg, uint64_t deadline)
 		}
 		sent += (size_t)ret;
 		if (ret == 0) {
-			int waited = wait_for(fd, POLLOUT, deadline);
+			int waited = wait_for(fd, POLLOUT, -1, deadline);
 
 			if (waited < 0) {
 				return waited;

@@ -57,12 +57,27 @@ int vmm_vhost_send(int fd, const struct vhost_msg *msg, uint64_t deadline);
  */
 int vmm_vhost_receive_reply(int fd, uint32_t request, struct vhost_msg *msg, uint64_t deadline);
 
+/* Whoever waits for a reply and has to answer requests of the same peer meanwhile, lest both wait
+ * for ever. */
+struct vhost_meanwhile {
+	int fd;                  /* where they come; -1: nowhere */
+	int (*serve)(void *ctx); /* there may be one; < 0 ends the waiting with it */
+	void *ctx;
+};
+
+/* The same. */
+int vmm_vhost_receive_reply_meanwhile(int fd, uint32_t request, struct vhost_msg *msg,
+				      uint64_t deadline, const struct vhost_meanwhile *meanwhile);
+/* The same for the answer to a back end's request. */
+int vmm_vhost_receive_answer(int fd, uint32_t request, struct vhost_msg *msg, uint64_t deadline);
+
 /* ---- step by step ---- */
 
 enum vhost_channel {
 	VHOST_CHANNEL_MAIN,    /* requests of a front end */
 	VHOST_CHANNEL_BACKEND, /* requests of a back end, on the socket of SET_BACKEND_REQ_FD */
-	VHOST_CHANNEL_REPLY,   /* replies, see expected */
+	VHOST_CHANNEL_REPLY,   /* replies of a back end, see expected */
+	VHOST_CHANNEL_ANSWER,  /* replies of a front end, likewise */
 };
 
 /* Zero-initialise and set channel. msg is the message read last. */

@@ -128,6 +128,13 @@ int vmm_virtio_shm_unmap(struct vmm_virtio_device *dev, uint8_t id, uint64_t off
 	return c->shm->unmap(c->ctx, id, offset, len);
 }
 
+void vmm_virtio_shm_unmap_all(struct vmm_virtio_device *dev)
+{
+	if (dev->carrier) {
+		vmm_carrier_unmap_all(dev->carrier);
+	}
+}
+
 void vmm_carrier_unmap_all(struct vmm_carrier *c)
 {
 	while (c->mapping_count > 0) {

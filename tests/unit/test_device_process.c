@@ -227,7 +227,22 @@ START_TEST(command_line_that_makes_no_sense_is_refused)
 {
 	static const char *const lines[][ARGS_MAX] = {
 		{NULL},
-		{"gpu", "--fd", "3", NULL},
+		{"sound", "--fd", "3", NULL},
+		{"gpu", "--fd", "3", "--display", "tv", NULL},
+		{"gpu", "--fd", "3", "--display", "file", NULL},
+		{"gpu", "--fd", "3", "--display", "file", "--image", "x", "--image-fd", "3", NULL},
+		{"gpu", "--fd", "3", "--image-fd", "3", NULL},
+		{"gpu", "--fd", "3", "--display", "window", NULL},
+		{"gpu", "--fd", "3", "--window-fd", "3", NULL},
+		{"gpu", "--fd", "3", "--scanouts", "17", NULL},
+		{"gpu", "--fd", "3", "--scanouts", "0", NULL},
+		{"gpu", "--fd", "3", "--size", "63x64", NULL},
+		{"gpu", "--fd", "3", "--size", "640", NULL},
+		{"gpu", "--fd", "3", "--size", "640x480x", NULL},
+		{"gpu", "--fd", "3", "--size", "640x", NULL},
+		{"gpu", "--fd", "3", "--size", "-640x480", NULL},
+		{"gpu", "--fd", "3", "--connector-fd", "3", NULL},
+		{"gpu", "--fd", "3", "--clipboard", "some", NULL},
 		{"rng", NULL},
 		{"rng", "--fd", NULL},
 		{"rng", "--fd", "x", NULL},
@@ -268,7 +283,7 @@ START_TEST(command_line_that_makes_no_sense_is_refused)
 	/* The list of kinds. */
 	start(&d, lines[1], true, -1);
 	ck_assert_int_eq(wait_end(&d), 2);
-	ck_assert(strstr(d.said, "blk, console, input, net, rng"));
+	ck_assert(strstr(d.said, "blk, console, gpu, input, net, rng"));
 }
 END_TEST
 

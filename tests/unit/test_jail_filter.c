@@ -215,7 +215,7 @@ END_TEST
 /* A sample, with the sanitizers' additions; tests/jail tries all, on the table of the release. */
 START_TEST(filter_rules_let_live_what_they_say)
 {
-	static const char *const names[] = {"vcpu", "console", "net", "blk"};
+	static const char *const names[] = {"vcpu", "console", "net", "blk", "gpu"};
 	struct try_tally tally = {0};
 
 	(void)prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);

@@ -6,6 +6,7 @@
 
 #include <vmm/dev/blk.h>
 #include <vmm/dev/console.h>
+#include <vmm/dev/gpu.h>
 #include <vmm/dev/input.h>
 #include <vmm/dev/net.h>
 #include <vmm/dev/rng.h>
@@ -35,6 +36,7 @@ START_TEST(shape_of_each_kind_is_that_of_its_device)
 	struct vmm_console_port port = {0};
 	struct vmm_console_config console = {.ports = &port, .port_count = 1};
 	struct vmm_net_config net = {.mac = {2, 0, 0, 0, 0, 1}};
+	struct vmm_gpu_config gpu = {.scanouts = 1};
 	struct vmm_input_config input = {.kind = VMM_INPUT_TABLET, .source_fd = -1};
 	struct vmm_blk_config blk = {0};
 	struct vmm_virtio_device *dev;
@@ -45,6 +47,8 @@ START_TEST(shape_of_each_kind_is_that_of_its_device)
 	compare("rng", dev);
 	ck_assert_int_eq(vmm_console_create(&dev, &console, NULL), 0);
 	compare("console", dev);
+	ck_assert_int_eq(vmm_gpu_create(&dev, &gpu, NULL), 0);
+	compare("gpu", dev);
 	ck_assert_int_eq(vmm_input_create(&dev, &input, NULL), 0);
 	compare("input", dev);
 	straw_init(&straw);
@@ -62,7 +66,7 @@ END_TEST
 
 START_TEST(shape_of_other_kinds_is_none)
 {
-	static const char *const others[] = {"", "gpu", "serial", "blk ", "BLK", "ne"};
+	static const char *const others[] = {"", "gpus", "serial", "blk ", "BLK", "ne"};
 
 	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
 		ck_assert_ptr_null(vmm_dev_shape_find(others[i]));

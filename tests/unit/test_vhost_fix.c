@@ -241,13 +241,28 @@ int fix_get_base(struct fix *f, unsigned index)
 	return (int)reply.payload.state.num;
 }
 
+int fix_channel(struct fix *f)
+{
+	struct vhost_msg msg;
+	int pair[2];
+
+	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+	vmm_vhost_msg_init(&msg, VHOST_USER_SET_BACKEND_REQ_FD, 0);
+	msg.fds[0] = pair[1];
+	msg.fd_count = 1;
+	ck_assert_int_eq(fix_tell(f, &msg), 0);
+	(void)close(pair[1]);
+	return pair[0];
+}
+
 void fix_negotiate(struct fix *f, uint64_t features, uint64_t protocol)
 {
 	struct vhost_msg msg;
 
 	ck_assert_uint_eq(fix_ask_u64(f, VHOST_USER_GET_FEATURES) & features, features);
 	ck_assert_uint_eq(fix_ask_u64(f, VHOST_USER_GET_PROTOCOL_FEATURES),
-			  VHOST_PROTOCOL_FEATURES);
+			  VHOST_PROTOCOL_FEATURES |
+				  (f->served->shm_count > 0 ? VHOST_USER_PROTOCOL_F_SHMEM : 0));
 	vmm_vhost_msg_init(&msg, VHOST_USER_SET_PROTOCOL_FEATURES, sizeof(msg.payload.u64));
 	msg.payload.u64 = protocol;
 	fix_send(f, &msg);

@@ -89,6 +89,9 @@ uint64_t fix_ask_u64(struct fix *f, uint32_t request);
 /* GET_VRING_BASE; -1: closed. */
 int fix_get_base(struct fix *f, unsigned index);
 
+/* SET_BACKEND_REQ_FD; the front end's end of the channel. */
+int fix_channel(struct fix *f);
+
 /* Features and protocol features, the latter first, as REPLY_ACK is one. */
 void fix_negotiate(struct fix *f, uint64_t features, uint64_t protocol);
 /* The memory table of both regions, with good values. */

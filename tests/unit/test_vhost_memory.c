@@ -132,20 +132,6 @@ START_TEST(catalogue_39_config_size_other_than_that_of_the_message_closes)
 }
 END_TEST
 
-static int channel(struct fix *f)
-{
-	struct vhost_msg msg;
-	int pair[2];
-
-	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
-	vmm_vhost_msg_init(&msg, VHOST_USER_SET_BACKEND_REQ_FD, 0);
-	msg.fds[0] = pair[1];
-	msg.fd_count = 1;
-	ck_assert_int_eq(fix_tell(f, &msg), 0);
-	(void)close(pair[1]);
-	return pair[0];
-}
-
 START_TEST(config_change_is_told_on_the_channel)
 {
 	struct vhost_reader r = {.channel = VHOST_CHANNEL_BACKEND};
@@ -157,7 +143,7 @@ START_TEST(config_change_is_told_on_the_channel)
 	fix_negotiate(&f, FIX_FEATURES, FIX_PROTOCOL);
 	/* Nobody to tell. */
 	ck_assert_int_eq(vmm_virtio_config_update(&f.dev.base, 0, &byte, 1), 0);
-	fd = channel(&f);
+	fd = fix_channel(&f);
 	ck_assert_int_eq(vmm_vhost_reader_step(&r, fd), 0);
 	ck_assert_int_eq(vmm_virtio_config_update(&f.dev.base, 0, &byte, 1), 0);
 	ck_assert_int_eq(vmm_vhost_reader_step(&r, fd), 1);
@@ -166,7 +152,7 @@ START_TEST(config_change_is_told_on_the_channel)
 	(void)close(fd);
 	/* Nobody there, and then another. */
 	ck_assert_int_eq(vmm_virtio_config_update(&f.dev.base, 0, &byte, 1), 0);
-	fd = channel(&f);
+	fd = fix_channel(&f);
 	ck_assert_int_eq(vmm_virtio_config_update(&f.dev.base, 0, &byte, 1), 0);
 	ck_assert_int_eq(vmm_vhost_reader_step(&r, fd), 1);
 	(void)close(fd);
@@ -183,7 +169,7 @@ START_TEST(config_changes_that_nobody_reads_block_nothing)
 
 	fix_init(&f);
 	fix_negotiate(&f, FIX_FEATURES, FIX_PROTOCOL);
-	fd = channel(&f);
+	fd = fix_channel(&f);
 	for (int i = 0; i < 20000; i++) {
 		SUITE_REQUIRE(vmm_virtio_config_update(&f.dev.base, 0, &byte, 1) == 0);
 	}

@@ -115,7 +115,13 @@ START_TEST(vhost_message_of_any_length_stays_in_its_structure)
 				teardown();
 			}
 			for (unsigned i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
-				SUITE_REQUIRE(hear(channel, request, sizes[i], 0) == -EPROTO);
+				/* The one reply that is longer than the rest. */
+				bool fits = channel == VHOST_CHANNEL_REPLY &&
+					    request == VHOST_USER_GET_SHMEM_CONFIG &&
+					    sizes[i] == 1000;
+
+				SUITE_REQUIRE(hear(channel, request, sizes[i], 0) ==
+					      (fits ? 1 : -EPROTO));
 				teardown();
 			}
 		}
@@ -131,7 +137,7 @@ static unsigned fds_allowed(enum vhost_channel channel, uint32_t request)
 		return request == VHOST_USER_GET_INFLIGHT_FD;
 	}
 	if (channel == VHOST_CHANNEL_BACKEND) {
-		return 0;
+		return request == VHOST_USER_BACKEND_SHMEM_MAP;
 	}
 	switch (request) {
 	case VHOST_USER_SET_MEM_TABLE:

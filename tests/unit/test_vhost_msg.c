@@ -42,6 +42,7 @@ static const struct expectation expectations[] = {
 	{25, 13, 268, 1, 0, 0}, {31, 20, 24, 4, 0, 0}, {32, 20, 24, 4, 1, 1},
 	{34, 0, 0, 0, 0, 0},    {36, 0, 0, 0, 0, 0},   {37, 40, 40, 0, 1, 1},
 	{38, 40, 40, 0, 0, 1},  {39, 8, 8, 0, 0, 0},   {40, 0, 0, 0, 0, 0},
+	{44, 0, 0, 0, 0, 0},    {1004, 0, 0, 0, 0, 0},
 };
 #define KNOWN (sizeof(expectations) / sizeof(expectations[0]))
 
@@ -84,7 +85,7 @@ static bool is_allowed(const struct expectation *e, uint32_t size, unsigned fds)
 /* Header and `have` bytes of payload in one piece, with fds descriptors. */
 static void send_raw(const struct vhost_user_header *h, size_t have, unsigned fds)
 {
-	static uint8_t bytes[1024];
+	static uint8_t bytes[4096];
 	union {
 		uint8_t bytes[CMSG_SPACE(FDS_MAX * sizeof(int))];
 		struct cmsghdr align;
@@ -168,7 +169,8 @@ END_TEST
 
 START_TEST(reader_refuses_numbers_that_are_no_request)
 {
-	static const uint32_t requests[] = {64, 255, 256, 0x7fffffff, 0x80000000, 0xffffffff};
+	static const uint32_t requests[] = {64,   255,        256,        1000,      1003,
+					    1005, 0x7fffffff, 0x80000000, 0xffffffff};
 
 	set_up();
 	try_message(requests[_i], 8, 0);
@@ -299,16 +301,40 @@ END_TEST
 
 START_TEST(request_of_a_back_end_is_the_one_it_may_send)
 {
+	static const struct expectation allowed[] = {
+		{VHOST_USER_BACKEND_CONFIG_CHANGE_MSG, 0, 0, 0, 0, 0},
+		{VHOST_USER_BACKEND_SHMEM_MAP, 40, 40, 0, 1, 1},
+		{VHOST_USER_BACKEND_SHMEM_UNMAP, 40, 40, 0, 0, 0},
+		{VHOST_USER_BACKEND_MAP_PRIVATE, 32, 32, 0, 1, 1},
+		{VHOST_USER_BACKEND_UNMAP_PRIVATE, 24, 24, 0, 0, 0},
+	};
+	static const uint32_t sizes[] = {0, 8, 23, 24, 25, 31, 32, 33, 39, 40, 41, 48};
 	struct vhost_reader r = {.channel = VHOST_CHANNEL_BACKEND};
+	unsigned good = 0;
 
 	set_up();
-	for (uint32_t request = 0; request < 12; request++) {
-		struct vhost_user_header h = {request, 1, 0};
+	for (uint32_t request = 0; request < 1010; request++) {
+		const struct expectation *e = NULL;
 
-		send_raw(&h, 0, 0);
-		ck_assert_int_eq(vmm_vhost_reader_step(&r, pair[1]), request == 2 ? 1 : -EPROTO);
+		for (size_t i = 0; i < sizeof(allowed) / sizeof(allowed[0]); i++) {
+			e = allowed[i].request == request ? &allowed[i] : e;
+		}
+		/* Those that nobody knows need no more than one try. */
+		for (size_t i = 0; i < (e ? sizeof(sizes) / sizeof(sizes[0]) : 1); i++) {
+			for (unsigned fds = 0; fds <= 2; fds++) {
+				struct vhost_user_header h = {request, 1, sizes[i]};
+				bool is = is_allowed(e, sizes[i], fds);
+
+				send_raw(&h, sizes[i], fds);
+				ck_assert_int_eq(vmm_vhost_reader_step(&r, pair[1]),
+						 is ? 1 : -EPROTO);
+				vmm_vhost_reader_finish(&r);
+				good += is;
+				fresh_pair();
+			}
+		}
 	}
-	vmm_vhost_reader_finish(&r);
+	ck_assert_uint_eq(good, sizeof(allowed) / sizeof(allowed[0]));
 	tear_down();
 }
 END_TEST
@@ -364,6 +390,19 @@ START_TEST(receive_reply_of_a_kind_of_its_own)
 		{{VHOST_USER_GET_INFLIGHT_FD, 5, 24}, 2, -EPROTO},
 		{{VHOST_USER_GET_INFLIGHT_FD, 5, 22}, 1, -EPROTO},
 		{{VHOST_USER_GET_VRING_BASE, 5, 8}, 0, 0},
+		{{VHOST_USER_GET_SHMEM_CONFIG, 5, 0}, 0, -EPROTO},
+		{{VHOST_USER_GET_SHMEM_CONFIG, 5, 8}, 0, 0},
+		{{VHOST_USER_GET_SHMEM_CONFIG, 5, 12}, 0, -EPROTO},
+		{{VHOST_USER_GET_SHMEM_CONFIG, 5, 24}, 0, 0},
+		{{VHOST_USER_GET_SHMEM_CONFIG, 5, 2056}, 0, 0},
+		{{VHOST_USER_GET_SHMEM_CONFIG, 5, 2064}, 0, -EPROTO},
+		{{VHOST_USER_GET_SHMEM_CONFIG, 5, 8}, 1, -EPROTO},
+		{{VHOST_USER_GET_SHMEM_PRIVATE, 5, 8}, 0, 0},
+		{{VHOST_USER_GET_SHMEM_PRIVATE, 5, 16}, 0, -EPROTO},
+		{{VHOST_USER_GET_SHMEM_PRIVATE, 5, 24}, 0, 0},
+		{{VHOST_USER_GET_SHMEM_PRIVATE, 5, 136}, 0, 0},
+		{{VHOST_USER_GET_SHMEM_PRIVATE, 5, 152}, 0, -EPROTO},
+		{{VHOST_USER_BACKEND_MAP_PRIVATE, 5, 8}, 0, -EPROTO},
 		{{VHOST_USER_SET_MEM_TABLE, 5, 8}, 0, 0},
 		{{VHOST_USER_SET_MEM_TABLE, 5, 40}, 0, -EPROTO},
 	};
@@ -470,7 +509,7 @@ int main(void)
 {
 	const struct suite_test tests[] = {
 		{catalogue_64_messages_with_0_to_9_descriptors_and_wrong_sizes, REQUESTS},
-		{reader_refuses_numbers_that_are_no_request, 6},
+		{reader_refuses_numbers_that_are_no_request, 9},
 		{reader_refuses_flags_of_another_version_or_direction, 1},
 		{reader_takes_a_message_in_pieces_of_any_length, 1},
 		{reader_takes_messages_one_by_one_without_touching_the_next, 1},
@@ -479,7 +518,7 @@ int main(void)
 		{reader_whose_peer_hangs_up_holds_no_descriptors, 3},
 		{request_of_a_back_end_is_the_one_it_may_send, 1},
 		{receive_reply_takes_the_reply_and_nothing_else, 10},
-		{receive_reply_of_a_kind_of_its_own, 13},
+		{receive_reply_of_a_kind_of_its_own, 26},
 		{receive_reply_ends_at_the_deadline, 4},
 		{send_to_a_peer_that_does_not_read_ends_at_the_deadline, 1},
 		{writer_sends_a_message_as_room_comes, 2},

@@ -304,6 +304,12 @@ START_TEST(wire_numbers_out_of_range_are_refused)
 	good(&m, WIRE_DEVICE);
 	m.u.device.waits = 2;
 	refused_both_ways(&m, len);
+	good(&m, WIRE_DEVICE);
+	m.u.device.shm_count = WIRE_SHM_MAX + 1;
+	refused_both_ways(&m, len);
+	good(&m, WIRE_DEVICE);
+	m.u.device.shm[WIRE_SHM_MAX - 1].id = 256;
+	refused_both_ways(&m, len);
 	len = length_of(WIRE_CONNECT);
 	good(&m, WIRE_CONNECT);
 	m.u.connection.index = UINT32_MAX;

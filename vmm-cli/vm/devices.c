@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include <vmm/dev/tap.h>
+#include <vmm/virtio.h>
 
 #include "vm/files.h"
 #include "vm/restart.h"
@@ -195,6 +196,11 @@ static void describe(struct wire_message *m, const struct vm_device *dev)
 		m->u.device.queue_sizes[i] =
 			dev->queue_size ? dev->queue_size : shape->queue_sizes[i];
 	}
+	m->u.device.shm_count = shape->shm_count;
+	for (unsigned i = 0; i < shape->shm_count; i++) {
+		m->u.device.shm[i] =
+			(struct wire_shm){.id = shape->shm[i].id, .len = shape->shm[i].len};
+	}
 	wire_set_text(m->u.device.id, WIRE_ID_MAX, dev->id);
 }
 
@@ -223,6 +229,9 @@ static int hand_over_foreign(struct vm_device *dev, struct vmm_error *err)
 	describe(&m, dev);
 	m.u.device.features = f->features;
 	m.u.device.own_features = f->own_features;
+	if (f->shm_any) {
+		m.u.device.shm_count = WIRE_SHM_ANY;
+	}
 	memcpy(m.u.device.space, f->space, sizeof(f->space));
 	ret = vm_channel_call(dev->owner->channel, &m, &fd, CHANNEL_CALL_MS, err);
 	(void)close(fd);
@@ -286,6 +295,18 @@ void vm_devices_close(struct vm_devices *d)
 	free(d->list);
 	d->list = NULL;
 	d->count = 0;
+}
+
+bool vm_devices_have_shm(const struct vm_devices *d)
+{
+	for (size_t i = 0; i < d->count; i++) {
+		const struct vm_device *dev = &d->list[i];
+
+		if (dev->shape->shm_count > 0 || (dev->foreign && dev->foreign->shm_any)) {
+			return true;
+		}
+	}
+	return false;
 }
 
 struct vm_device *vm_devices_find(struct vm_devices *d, const char *id)

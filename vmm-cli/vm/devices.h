@@ -88,6 +88,9 @@ int vm_devices_hand_over(struct vm_devices *d, struct vmm_error *err);
 /* Their processes end by themselves when the vm process has; those that do not are killed. */
 void vm_devices_close(struct vm_devices *d);
 
+/* Whether any may have shared memory regions. */
+bool vm_devices_have_shm(const struct vm_devices *d);
+
 struct vm_device *vm_devices_find(struct vm_devices *d, const char *id);
 /* The vm process says that a connection ended. */
 void vm_devices_lost(struct vm_devices *d, uint32_t index, uint32_t generation, int why);

@@ -4,6 +4,7 @@
 #ifndef VMM_CLI_VM_FOREIGN_H
 #define VMM_CLI_VM_FOREIGN_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include <vmm/dev/shape.h>
@@ -22,6 +23,7 @@ struct vm_foreign {
 	uint8_t space[VM_FOREIGN_SPACE];
 	uint64_t features;
 	uint64_t own_features;
+	bool shm_any;
 };
 
 /* f must not move afterwards: its shape points into it. */

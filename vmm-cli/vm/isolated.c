@@ -432,7 +432,11 @@ static void isolated_processes(struct vm_body *body, vm_process_fn emit, void *c
 	struct isolated *b = from_base(body);
 	const struct vm_process_info own = {.name = "vmm", .kind = "supervisor", .pid = getpid()};
 	const struct vm_process_info vm = {
-		.name = "vm", .kind = "vm", .profile = "vm", .pid = b->vm.process.pid};
+		.name = "vm",
+		.kind = "vm",
+		.profile = vm_devices_have_shm(&b->devices) ? "vm-shm" : "vm",
+		.pid = b->vm.process.pid,
+	};
 
 	emit(ctx, &own);
 	if (b->vm_known && vm.pid > 0) {

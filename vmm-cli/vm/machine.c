@@ -122,6 +122,7 @@ static int add_foreign(struct build *b, const char *id, const struct vm_foreign 
 		.config = f->space,
 		.features = f->features,
 		.own_features = f->own_features,
+		.shm_any = f->shm_any,
 	};
 	struct vmm_virtio_device *dev = NULL;
 	int ret;

@@ -65,6 +65,7 @@ struct vm_process {
 	struct wire_config config;
 	struct frontend frontends[WIRE_DEVICES_MAX];
 	uint32_t frontend_count;
+	bool has_shm; /* a device may have shared memory, which takes more system calls */
 	bool started;
 };
 
@@ -185,7 +186,7 @@ static int seal(void *ctx)
 
 	/* As far as the kernel knows how to. */
 	(void)vmm_mem_seal(vmm_vm_mem(p->vm));
-	ret = vmm_jail_seal("vm", &p->level, &err);
+	ret = vmm_jail_seal(p->has_shm ? "vm-shm" : "vm", &p->level, &err);
 	if (ret < 0) {
 		vmm_log(&p->log, VMM_LOG_ERROR, "%s", err.message);
 		return ret;
@@ -263,6 +264,7 @@ static int take_initrd(struct vm_process *p, int fd, struct vmm_error *err)
 static int connect_device(struct frontend *fe, const struct wire_device *device, int fd,
 			  struct vmm_error *err)
 {
+	struct vmm_virtio_shm shm[WIRE_SHM_MAX];
 	const struct vmm_vhost_frontend_config config = {
 		.loop = fe->process->loop,
 		.log = &fe->process->log,
@@ -275,11 +277,22 @@ static int connect_device(struct frontend *fe, const struct wire_device *device,
 		.config = device->space,
 		.features = device->features,
 		.own_features = device->own_features,
+		.shm = shm,
+		.shm_count = device->shm_count != WIRE_SHM_ANY ? device->shm_count : 0,
+		.shm_any = device->shm_count == WIRE_SHM_ANY,
 		.waits = device->waits,
 		.on_lost = on_lost,
 		.ctx = fe,
 	};
-	int ret = vmm_vhost_frontend_create(&fe->dev, &config, err);
+	int ret;
+
+	for (unsigned i = 0; i < WIRE_SHM_MAX; i++) {
+		shm[i] = (struct vmm_virtio_shm){
+			.id = (uint8_t)device->shm[i].id,
+			.len = device->shm[i].len,
+		};
+	}
+	ret = vmm_vhost_frontend_create(&fe->dev, &config, err);
 
 	if (ret < 0) {
 		(void)close(fd);
@@ -310,6 +323,7 @@ static int add_device(struct vm_process *p, const struct wire_device *device, in
 	ret = connect_device(fe, device, fd, err);
 	if (ret == 0) {
 		p->frontend_count++;
+		p->has_shm = p->has_shm || device->shm_count > 0;
 	}
 	return ret;
 }

@@ -86,7 +86,13 @@ static bool config_is_good(const struct wire_config *config)
 
 static bool device_is_good(const struct wire_device *device)
 {
+	for (uint32_t i = 0; i < WIRE_SHM_MAX; i++) {
+		if (device->shm[i].id > UINT8_MAX) {
+			return false;
+		}
+	}
 	return device->index < WIRE_DEVICES_MAX && device->queue_count >= 1 &&
+	       (device->shm_count <= WIRE_SHM_MAX || device->shm_count == WIRE_SHM_ANY) &&
 	       device->queue_count <= VMM_VIRTIO_QUEUES_MAX &&
 	       device->config_len <= WIRE_SPACE_MAX && device->waits <= 1 &&
 	       is_text(device->id, WIRE_ID_MAX) && device->id[0] != '\0';

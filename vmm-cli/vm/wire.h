@@ -14,7 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define WIRE_MAGIC       UINT32_C(0x57564d32) /* and the version */
+#define WIRE_MAGIC       UINT32_C(0x57564d33) /* and the version */
 #define WIRE_FDS_MAX     2u
 #define WIRE_DEVICES_MAX 32u
 #define WIRE_QUEUES_MAX  68u
@@ -22,6 +22,8 @@
 #define WIRE_TEXT_MAX    512u
 #define WIRE_ID_MAX      32u
 #define WIRE_SPACE_MAX   64u /* bytes of a device's configuration space */
+#define WIRE_SHM_MAX     2u  /* shared memory regions of a device */
+#define WIRE_SHM_ANY     UINT32_MAX
 
 enum wire_type {
 	/* The supervisor's. In brackets: descriptors. */
@@ -65,16 +67,23 @@ struct wire_config {
 	char cmdline[WIRE_CMDLINE_MAX];
 };
 
+struct wire_shm {
+	uint64_t len;
+	uint32_t id;
+	uint32_t reserved;
+};
+
 struct wire_device {
 	uint32_t index; /* counted from 0 in the order of the messages, which is that on the bus */
 	uint32_t device_id;
 	uint32_t queue_count;
 	uint32_t config_len;
-	uint32_t waits; /* for another back end, when this one is lost */
-	uint32_t reserved;
-	uint64_t features; /* and own_features: as in struct vmm_vhost_frontend_config */
+	uint32_t waits;     /* for another back end, when this one is lost */
+	uint32_t shm_count; /* WIRE_SHM_ANY: those that its back end has */
+	uint64_t features;  /* and own_features: as in struct vmm_vhost_frontend_config */
 	uint64_t own_features;
 	uint16_t queue_sizes[WIRE_QUEUES_MAX];
+	struct wire_shm shm[WIRE_SHM_MAX];
 	uint8_t space[WIRE_SPACE_MAX]; /* config_len bytes, for a back end that has none to tell */
 	char id[WIRE_ID_MAX];
 };

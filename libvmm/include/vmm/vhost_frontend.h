@@ -59,6 +59,15 @@ struct vmm_vhost_frontend_config {
 	 * tell.
 	 */
 	uint64_t own_features;
+	/*
+	 * Shared memory regions that the back end must have, shm_count entries, copied; or, with
+	 * shm_any, whatever it has (VMM_VIRTIO_SHM_MAX at most), which another back end must have
+	 * too. It says what is mapped there: files of memory, never parts of devices. What a back
+	 * end has mapped stays until the driver resets the device or another one takes its place.
+	 */
+	const struct vmm_virtio_shm *shm;
+	unsigned shm_count;
+	bool shm_any;
 	/* Milliseconds the back end has for each answer; 0: VMM_VHOST_DEADLINE_MS_DEFAULT. */
 	unsigned deadline_ms;
 	/*
@@ -78,8 +87,8 @@ struct vmm_vhost_frontend_config {
 /*
  * Asks the back end for its features and configuration and makes the device. On failure *out is
  * NULL and fd stays the caller's. Errors: -EINVAL (config), -EPROTO (it offers no VERSION_1, fewer
- * queues or no configuration of that length, or broke a rule), -ETIMEDOUT, -ECONNRESET, -ENOMEM,
- * -EMFILE.
+ * queues, no configuration of that length or other shared memory regions, or broke a rule),
+ * -ETIMEDOUT, -ECONNRESET, -ENOMEM, -EMFILE.
  */
 int vmm_vhost_frontend_create(struct vmm_virtio_device **out,
 			      const struct vmm_vhost_frontend_config *config,

@@ -200,8 +200,8 @@ void vmm_virtio_fail(struct vmm_virtio_device *dev, const char *why);
  * -EINVAL: no such region; offset, fd_offset or len is not a multiple of VMM_VIRTIO_SHM_PAGE; len
  * is 0; the range is not inside of the region, or past the largest offset of a file. -EEXIST: part
  * of it is mapped already. -ENOSPC: VMM_VIRTIO_SHM_MAPPINGS_MAX are mapped. -ENOTCONN: the device
- * is not active. -EOPNOTSUPP: whoever carries the device cannot map. -ETIMEDOUT, -EPIPE: the front
- * end, another process, did not answer or is gone. Else what mmap says: -EACCES, -EPERM (a
+ * is not active. -EOPNOTSUPP: whoever carries the device cannot map. -ETIMEDOUT, -EPIPE,
+ * -EREMOTEIO: the front end, another process, did not answer, is gone, or refuses. Else what mmap says: -EACCES, -EPERM (a
  * descriptor or file that is read-only, and writable).
  */
 int vmm_virtio_shm_map(struct vmm_virtio_device *dev, uint8_t id, uint64_t offset, int fd,
@@ -214,6 +214,9 @@ int vmm_virtio_shm_map(struct vmm_virtio_device *dev, uint8_t id, uint64_t offse
  * then.
  */
 int vmm_virtio_shm_unmap(struct vmm_virtio_device *dev, uint8_t id, uint64_t offset, uint64_t len);
+
+/* All that is mapped. Loop thread; does nothing without a carrier. */
+void vmm_virtio_shm_unmap_all(struct vmm_virtio_device *dev);
 
 /* Destroys a device that no carrier holds. NULL is a no-op. */
 void vmm_virtio_device_destroy(struct vmm_virtio_device *dev);

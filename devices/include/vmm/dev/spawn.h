@@ -37,7 +37,7 @@ extern "C" {
 /* Everything is borrowed for the call, but loop and log for the life of the device. */
 struct vmm_dev_spawn_config {
 	const char *program; /* path of vmm-device */
-	const char *kind;    /* "blk", "net", "console", "input" or "rng" */
+	const char *kind;    /* as for vmm_dev_shape_find */
 	/*
 	 * Its other options ("--disk-fd", "4", "--readonly", see vmm-device --help) without --fd,
 	 * --log-fd and --queue-size; NULL-terminated, at most VMM_DEV_SPAWN_OPTIONS; NULL: none.
