@@ -89,6 +89,39 @@ START_TEST(layout_map_without_pci_reserves_no_ecam)
 }
 END_TEST
 
+/* As large as that of crosvm's display, aligned to its size. */
+START_TEST(layout_window_has_room_for_shared_memory)
+{
+	static const struct {
+		uint64_t ram;
+		unsigned bits;
+		bool fits;
+	} cases[] = {
+		{MIB(64), 36, true}, {GIB(5), 36, true},   {GIB(40), 36, true},
+		{GIB(5), 39, true},  {GIB(100), 39, true}, {GIB(100), 40, true},
+		{GIB(5), 48, true},  {GIB(60), 36, false}, {GIB(52), 36, true},
+		{GIB(54), 36, true}, {GIB(56), 36, false}, {GIB(3), 33, false},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		uint64_t next;
+		uint64_t gpa;
+
+		ck_assert_int_eq(vmm_x86_layout(&layout, cases[i].ram, cases[i].bits, &err), 0);
+		next = layout.mmio64.base;
+		gpa = vmm_pci_window_take(&layout.mmio64, &next, GIB(8));
+		ck_assert_msg((gpa != 0) == cases[i].fits, "%zu: 0x%llx", i,
+			      (unsigned long long)gpa);
+		if (gpa != 0) {
+			ck_assert_uint_eq(gpa % GIB(8), 0);
+			ck_assert_uint_ge(gpa, HOLE_END + layout.high_ram);
+			ck_assert_uint_le(gpa + GIB(8), UINT64_C(1) << cases[i].bits);
+			ck_assert_uint_eq(next, gpa + GIB(8));
+		}
+	}
+}
+END_TEST
+
 START_TEST(layout_virtio_devices_have_a_page_each_below_the_ioapic)
 {
 	ck_assert_uint_ge(vmm_x86_virtio_gpa(0), HOLE_GPA);
@@ -258,6 +291,7 @@ int main(void)
 	tcase_add_test(layouts, layout_more_ram_goes_above_4_gib);
 	tcase_add_test(layouts, layout_window_ends_where_addresses_do);
 	tcase_add_test(layouts, layout_ram_that_cannot_be_addressed_is_refused);
+	tcase_add_test(layouts, layout_window_has_room_for_shared_memory);
 	tcase_add_test(layouts, layout_map_covers_ram_and_nothing_twice);
 	tcase_add_test(layouts, layout_map_without_pci_reserves_no_ecam);
 	tcase_add_test(layouts, layout_virtio_devices_have_a_page_each_below_the_ioapic);

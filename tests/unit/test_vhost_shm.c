@@ -537,6 +537,10 @@ START_TEST(shm_of_a_new_back_end_starts_empty)
 	fakedrv_run_for(drv, 50, NULL);
 	ck_assert_uint_eq(lost, 1);
 	ck_assert_uint_eq(fakedrv_shm_count(drv), 1);
+	/* What it still says is not heard. */
+	send_ask(&peer, _i, &(struct ask){.id = ID, .offset = PAGE, .len = PAGE, .flags = 1});
+	fakedrv_run_for(drv, 50, NULL);
+	ck_assert_uint_eq(fakedrv_shm_count(drv), 1);
 	join(&peer);
 
 	init_peer(_i);

@@ -297,16 +297,21 @@ void vm_devices_close(struct vm_devices *d)
 	d->count = 0;
 }
 
-bool vm_devices_have_shm(const struct vm_devices *d)
+uint64_t vm_devices_shm_size(const struct vm_devices *d)
 {
+	uint64_t size = 0;
+
 	for (size_t i = 0; i < d->count; i++) {
 		const struct vm_device *dev = &d->list[i];
 
-		if (dev->shape->shm_count > 0 || (dev->foreign && dev->foreign->shm_any)) {
-			return true;
+		if (dev->foreign && dev->foreign->shm_any) {
+			size += WIRE_SHM_MAX * WIRE_SHM_LEN_MAX;
+		}
+		for (unsigned k = 0; k < dev->shape->shm_count; k++) {
+			size += dev->shape->shm[k].len;
 		}
 	}
-	return false;
+	return size;
 }
 
 struct vm_device *vm_devices_find(struct vm_devices *d, const char *id)

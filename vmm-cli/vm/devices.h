@@ -88,8 +88,8 @@ int vm_devices_hand_over(struct vm_devices *d, struct vmm_error *err);
 /* Their processes end by themselves when the vm process has; those that do not are killed. */
 void vm_devices_close(struct vm_devices *d);
 
-/* Whether any may have shared memory regions. */
-bool vm_devices_have_shm(const struct vm_devices *d);
+/* Bytes of all shared memory regions, as far as there may be; 0: no device has any. */
+uint64_t vm_devices_shm_size(const struct vm_devices *d);
 
 struct vm_device *vm_devices_find(struct vm_devices *d, const char *id);
 /* The vm process says that a connection ended. */
