@@ -361,11 +361,12 @@ START_TEST(what_a_client_copied_before_it_ended_goes_out)
 	int to = CLIENT->fds[0];
 
 	CLIENT->fd_count = 0;
+	/* The end of the client is what the proxy hears of first. */
+	close(fix.in.fd);
+	fix.in.fd = -1;
 	ck_assert_int_eq(write(to, "last", 4), 4);
 	close(to);
-	close(fix.in.fd);
 	wlxd_run();
-	fix.in.fd = -1;
 	ck_assert_ptr_null(fix.client);
 	ck_assert_int_eq(read(from, text, 7), 4);
 	ck_assert_str_eq(text, "last");
@@ -402,6 +403,60 @@ START_TEST(who_does_not_read_holds_up_the_other_side)
 	ck_assert_uint_lt(host_pending(fix.client->host), 20000);
 	wlxd_settle();
 	ck_assert_uint_eq(lazy->len, total);
+}
+END_TEST
+
+START_TEST(descriptors_leave_with_their_bytes_or_before)
+{
+	struct outbuf buf = {0};
+	int out = fix.out.fd;
+	unsigned before;
+	int pair[2];
+
+	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair),
+			 0);
+	for (unsigned i = 0; i < 100; i++) {
+		ck_assert_int_eq(outbuf_put(&buf, "x", 1, wlxd_file("", 0)), 0);
+	}
+	ck_assert_int_eq(outbuf_flush(&buf, pair[0]), 0);
+	fix.out.fd = pair[1];
+	for (before = 0; before < 100; before = (unsigned)COMPOSITOR->len) {
+		wlxd_settle();
+		ck_assert_uint_gt(COMPOSITOR->len, before);
+		ck_assert_uint_ge(COMPOSITOR->fd_count, COMPOSITOR->len);
+	}
+	fix.out.fd = out;
+	close(pair[0]);
+	close(pair[1]);
+	outbuf_finish(&buf);
+}
+END_TEST
+
+START_TEST(last_words_that_nobody_takes_are_not_kept)
+{
+	static uint8_t bytes[12 * 4000];
+
+	for (uint32_t i = 0; i < 16000; i += 4000) {
+		for (uint32_t n = 0; n < 4000; n++) {
+			wlmsg(bytes + (size_t)n * 12, SYNC, WLXD_FREE + i + n);
+		}
+		if (send(fix.in.fd, bytes, sizeof(bytes), MSG_NOSIGNAL) != sizeof(bytes)) {
+			break;
+		}
+		wlxd_run();
+	}
+	while (host_pending(fix.client->host) == 0) {
+		wlxd_put(CLIENT, -1, VMM_WL_DISPLAY_ID, VMM_WL_RQ_WL_DISPLAY_GET_REGISTRY, "u",
+			 fix.client->wire->client_count);
+		wlxd_run();
+	}
+	close(fix.in.fd);
+	fix.in.fd = -1;
+	wlxd_run();
+	close(fix.out.fd);
+	fix.out.fd = -1;
+	wlxd_run();
+	ck_assert_ptr_null(fix.client);
 }
 END_TEST
 
@@ -452,6 +507,8 @@ int main(void)
 		{a_pipe_that_nobody_reads_fills_up, 1},
 		{what_a_client_copied_before_it_ended_goes_out, 1},
 		{who_does_not_read_holds_up_the_other_side, 2},
+		{descriptors_leave_with_their_bytes_or_before, 1},
+		{last_words_that_nobody_takes_are_not_kept, 1},
 		{the_end_of_the_compositor_is_the_end_behind_its_last_words, 1},
 		{the_end_of_a_client_is_the_end_behind_its_last_words, 1},
 	};
