@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "test_wlxd_fix.h"
+#include "wayland/filter.h"
 
 #define POOL    (WLXD_FREE + 0u)
 #define BUFFER  (WLXD_FREE + 1u)
@@ -123,6 +124,54 @@ START_TEST(the_second_pool_of_an_id_is_the_first_to_the_client)
 	wlxd_say(COMPOSITOR, -1, DELETE_ID, POOL);
 	wlxd_expect(CLIENT, 0, DELETE_ID, POOL);
 	ck_assert_uint_eq(wlxd_count(CLIENT), 1);
+}
+END_TEST
+
+/* Says it to a filter such as the device has; true when it lets all of it through. */
+static bool filter_takes(struct vmm_wl_filter *filter, bool request, const uint8_t *data,
+			 size_t len, unsigned fds)
+{
+	static uint8_t out[65536];
+	struct vmm_wl_piece piece = {
+		.in = data, .in_len = len, .in_fds = fds, .out = out, .out_cap = sizeof(out)};
+	int ret = request ? vmm_wl_filter_request(filter, &piece)
+			  : vmm_wl_filter_event(filter, &piece);
+
+	return ret == 0 && piece.out_len == len && piece.out_fds == fds && piece.back_len == 0;
+}
+
+START_TEST(the_hosts_filter_has_no_objection_to_pools_made_anew)
+{
+	static const struct vmm_wl_filter_config config = {0};
+	struct vmm_wl_filter *filter;
+	uint8_t bytes[256];
+	size_t len;
+
+	ck_assert_int_eq(vmm_wl_filter_create(&config, &filter), 0);
+	len = wlmsg(bytes, VMM_WL_DISPLAY_ID, VMM_WL_RQ_WL_DISPLAY_GET_REGISTRY, "u",
+		    WLXD_REGISTRY);
+	ck_assert(filter_takes(filter, true, bytes, len, 0));
+	len = wlmsg(bytes, WLXD_REGISTRY, VMM_WL_EV_WL_REGISTRY_GLOBAL, "usu", 1u, "wl_shm", 1u);
+	ck_assert(filter_takes(filter, false, bytes, len, 0));
+	for (uint32_t id = WLXD_REGISTRY + 1; id < WLXD_FREE; id++) {
+		len = wlmsg(bytes, WLXD_REGISTRY, VMM_WL_RQ_WL_REGISTRY_BIND, "usuu", 1u, "wl_shm",
+			    1u, id);
+		ck_assert(filter_takes(filter, true, bytes, len, 0));
+	}
+	create_pool(POOL, "", 1 << 20);
+	for (uint32_t i = 0; i < 20; i++) {
+		create_buffer(POOL, BUFFER + i, 0);
+	}
+	wlxd_put(CLIENT, -1, POOL, VMM_WL_RQ_WL_SHM_POOL_DESTROY, "");
+	wlxd_settle();
+	ck_assert(
+		filter_takes(filter, true, COMPOSITOR->got, COMPOSITOR->len, COMPOSITOR->fd_count));
+	len = wlmsg(bytes, DELETE_ID, POOL);
+	for (unsigned i = 0; i < 21; i++) {
+		ck_assert(filter_takes(filter, false, bytes, len, 0));
+	}
+	ck_assert(!filter_takes(filter, false, bytes, len, 0));
+	vmm_wl_filter_destroy(filter);
 }
 END_TEST
 
@@ -495,6 +544,7 @@ int main(void)
 		{globals_that_are_not_known_are_not_there, 1},
 		{a_buffer_is_shown_from_memory_of_the_proxy, 1},
 		{the_second_pool_of_an_id_is_the_first_to_the_client, 1},
+		{the_hosts_filter_has_no_objection_to_pools_made_anew, 1},
 		{offsets_and_sizes_of_pools_stay_here, 1},
 		{a_buffer_that_is_wrong_is_the_compositors_to_refuse, 1},
 		{many_buffers_of_one_pool_wait_for_their_predecessors, 1},
