@@ -124,11 +124,11 @@ static int create_buffer(struct client *client, uint8_t *data, size_t size,
 	return ret == 0 ? host_send(client->host, data, size, NULL) : ret;
 }
 
-static int create_pool(struct client *client, const uint8_t *data, const struct vmm_wl_message *msg,
+static int create_pool(struct client *client, uint8_t *data, const struct vmm_wl_message *msg,
 		       int fd, struct host_pass *pass)
 {
-	struct shadow_pool *pool =
-		shadow_pool_create(&client->shadow, fd, (int32_t)vmm_wl_word(data, 1));
+	int32_t size = (int32_t)vmm_wl_word(data, 1);
+	struct shadow_pool *pool = shadow_pool_create(&client->shadow, fd, size);
 
 	if (!pool) {
 		return client_no_memory(client, msg->object, "a pool cannot be had");
@@ -139,6 +139,10 @@ static int create_pool(struct client *client, const uint8_t *data, const struct 
 	}
 	client->shm = msg->object;
 	pass->blob = shadow_pool_blob(pool);
+	/* A size that is none is the compositor's to refuse. */
+	if (size > 0) {
+		vmm_wl_set_word(data, 1, (uint32_t)pass->blob->size);
+	}
 	return 0;
 }
 
@@ -151,17 +155,9 @@ static int with_fd(struct client *client, uint8_t *data, const struct vmm_wl_mes
 		return -EPROTO;
 	}
 	fd = take_fd(client);
-	if (msg->interface == VMM_WL_IF_WL_SHM) {
-		uint32_t size = (uint32_t)vmm_wl_word(data, 1);
-		int ret = create_pool(client, data, msg, fd, pass);
-
-		/* A size that is none is the compositor's to refuse. */
-		if (ret == 0 && (int32_t)size > 0) {
-			vmm_wl_set_word(data, 1, (uint32_t)pass->blob->size);
-		}
-		return ret;
-	}
-	return pipes_to_client(&client->pipes, fd, &pass->pipe);
+	return msg->interface == VMM_WL_IF_WL_SHM
+		       ? create_pool(client, data, msg, fd, pass)
+		       : pipes_to_client(&client->pipes, fd, &pass->pipe);
 }
 
 static void surface_request(struct shadow_surface *surface, struct client *client,

@@ -1,17 +1,15 @@
 /* SPDX-License-Identifier: MIT */
-/* One client through the proxy: bytes, descriptors, pools, pipes, and who waits for whom. */
+/* One client through the proxy: bytes, pools, and who waits for whom. */
 #include "suite.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "test_wlxd_fix.h"
+#include "wayland/filter.h"
 
 #define POOL    (WLXD_FREE + 0u)
 #define BUFFER  (WLXD_FREE + 1u)
@@ -126,6 +124,54 @@ START_TEST(the_second_pool_of_an_id_is_the_first_to_the_client)
 }
 END_TEST
 
+/* Says it to a filter such as the device has; true when it lets all of it through. */
+static bool filter_takes(struct vmm_wl_filter *filter, bool request, const uint8_t *data,
+			 size_t len, unsigned fds)
+{
+	static uint8_t out[65536];
+	struct vmm_wl_piece piece = {
+		.in = data, .in_len = len, .in_fds = fds, .out = out, .out_cap = sizeof(out)};
+	int ret = request ? vmm_wl_filter_request(filter, &piece)
+			  : vmm_wl_filter_event(filter, &piece);
+
+	return ret == 0 && piece.out_len == len && piece.out_fds == fds && piece.back_len == 0;
+}
+
+START_TEST(the_hosts_filter_has_no_objection_to_pools_made_anew)
+{
+	static const struct vmm_wl_filter_config config = {0};
+	struct vmm_wl_filter *filter;
+	uint8_t bytes[256];
+	size_t len;
+
+	ck_assert_int_eq(vmm_wl_filter_create(&config, &filter), 0);
+	len = wlmsg(bytes, VMM_WL_DISPLAY_ID, VMM_WL_RQ_WL_DISPLAY_GET_REGISTRY, "u",
+		    WLXD_REGISTRY);
+	ck_assert(filter_takes(filter, true, bytes, len, 0));
+	len = wlmsg(bytes, WLXD_REGISTRY, VMM_WL_EV_WL_REGISTRY_GLOBAL, "usu", 1u, "wl_shm", 1u);
+	ck_assert(filter_takes(filter, false, bytes, len, 0));
+	for (uint32_t id = WLXD_REGISTRY + 1; id < WLXD_FREE; id++) {
+		len = wlmsg(bytes, WLXD_REGISTRY, VMM_WL_RQ_WL_REGISTRY_BIND, "usuu", 1u, "wl_shm",
+			    1u, id);
+		ck_assert(filter_takes(filter, true, bytes, len, 0));
+	}
+	create_pool(POOL, "", 1 << 20);
+	for (uint32_t i = 0; i < 20; i++) {
+		create_buffer(POOL, BUFFER + i, 0);
+	}
+	wlxd_put(CLIENT, -1, POOL, VMM_WL_RQ_WL_SHM_POOL_DESTROY, "");
+	wlxd_settle();
+	ck_assert(
+		filter_takes(filter, true, COMPOSITOR->got, COMPOSITOR->len, COMPOSITOR->fd_count));
+	len = wlmsg(bytes, DELETE_ID, POOL);
+	for (unsigned i = 0; i < 21; i++) {
+		ck_assert(filter_takes(filter, false, bytes, len, 0));
+	}
+	ck_assert(!filter_takes(filter, false, bytes, len, 0));
+	vmm_wl_filter_destroy(filter);
+}
+END_TEST
+
 START_TEST(offsets_and_sizes_of_pools_stay_here)
 {
 	create_pool(POOL, "", 4096);
@@ -188,192 +234,6 @@ START_TEST(many_buffers_of_one_pool_wait_for_their_predecessors)
 }
 END_TEST
 
-/* ---- files and pipes ---- */
-
-static void keymap(int fd, uint32_t size)
-{
-	wlxd_say(COMPOSITOR, fd, WLXD_KEYBOARD, VMM_WL_EV_WL_KEYBOARD_KEYMAP, "uu", 1u, size);
-}
-
-START_TEST(a_keymap_is_a_copy_that_nobody_shortens)
-{
-	char text[8] = "";
-	int theirs = wlxd_file("keymap", 30000);
-	int ours = dup(theirs);
-	struct stat st;
-
-	ck_assert_int_eq(fcntl(theirs, F_ADD_SEALS, F_SEAL_WRITE), 0);
-	keymap(theirs, 30000);
-	wlxd_expect(CLIENT, 0, WLXD_KEYBOARD, VMM_WL_EV_WL_KEYBOARD_KEYMAP, "uu", 1u, 30000u);
-	ck_assert_uint_eq(CLIENT->fd_count, 1);
-	ck_assert_int_eq(ftruncate(ours, 0), 0);
-	close(ours);
-	ck_assert_int_eq(fstat(CLIENT->fds[0], &st), 0);
-	ck_assert_int_eq(st.st_size, 30000);
-	ck_assert_int_eq(pread(CLIENT->fds[0], text, 7, 0), 7);
-	ck_assert_str_eq(text, "keymap");
-	ck_assert_int_eq(fcntl(CLIENT->fds[0], F_GET_SEALS) & (F_SEAL_SHRINK | F_SEAL_GROW),
-			 F_SEAL_SHRINK | F_SEAL_GROW);
-}
-END_TEST
-
-START_TEST(a_keymap_that_is_shorter_than_said_is_zeroes_behind)
-{
-	struct stat st;
-
-	keymap(wlxd_file("k", 1), 30000);
-	ck_assert_uint_eq(CLIENT->fd_count, 1);
-	ck_assert_int_eq(fstat(CLIENT->fds[0], &st), 0);
-	ck_assert_int_eq(st.st_size, 30000);
-}
-END_TEST
-
-START_TEST(no_keymap_is_an_empty_file)
-{
-	struct stat st;
-
-	keymap(open("/dev/null", O_RDONLY | O_CLOEXEC), 0);
-	ck_assert_uint_eq(CLIENT->fd_count, 1);
-	ck_assert_int_eq(fstat(CLIENT->fds[0], &st), 0);
-	ck_assert_int_eq(st.st_size, 0);
-}
-END_TEST
-
-#define SOURCE WLXD_FREE
-#define OFFER  VMM_WL_SERVER_BASE
-
-/* A pipe whose one end comes out at `far`; the other is returned. */
-static int far_end(struct wlxd_end *near, struct wlxd_end *far, bool offer)
-{
-	int pipes[2];
-
-	ck_assert_int_eq(pipe2(pipes, O_CLOEXEC), 0);
-	if (offer) {
-		wlxd_say(COMPOSITOR, -1, WLXD_DATA_DEVICE, VMM_WL_EV_WL_DATA_DEVICE_DATA_OFFER, "u",
-			 OFFER);
-		wlxd_say(near, pipes[1], OFFER, VMM_WL_RQ_WL_DATA_OFFER_RECEIVE, "s", "text/plain");
-	} else {
-		wlxd_say(CLIENT, -1, WLXD_DATA_MANAGER,
-			 VMM_WL_RQ_WL_DATA_DEVICE_MANAGER_CREATE_DATA_SOURCE, "u", SOURCE);
-		wlxd_say(near, pipes[1], SOURCE, VMM_WL_EV_WL_DATA_SOURCE_SEND, "s", "text/plain");
-	}
-	ck_assert_uint_eq(far->fd_count, 1);
-	ck_assert_int_eq(fcntl(pipes[0], F_SETFL, O_NONBLOCK), 0);
-	return pipes[0];
-}
-
-/* What goes into one end comes out of the other, to the last byte and no further. */
-static void pump(struct wlxd_end *far, int to, int from)
-{
-	static uint8_t sent[300000], got[sizeof(sent) + 1];
-	size_t in = 0, out = 0;
-	ssize_t n;
-
-	far->fd_count = 0;
-	ck_assert_int_eq(fcntl(to, F_SETFL, O_NONBLOCK), 0);
-	for (size_t i = 0; i < sizeof(sent); i++) {
-		sent[i] = (uint8_t)(i * 7 + i / 256);
-	}
-	while (in < sizeof(sent)) {
-		n = write(to, sent + in, sizeof(sent) - in);
-		in += n > 0 ? (size_t)n : 0;
-		wlxd_run();
-		n = read(from, got + out, 5000);
-		ck_assert(n > 0 || errno == EAGAIN);
-		out += n > 0 ? (size_t)n : 0;
-	}
-	close(to);
-	do {
-		wlxd_run();
-		n = read(from, got + out, sizeof(got) - out);
-		out += n > 0 ? (size_t)n : 0;
-	} while (n != 0);
-	ck_assert_uint_eq(out, sizeof(sent));
-	ck_assert_int_eq(memcmp(sent, got, sizeof(sent)), 0);
-	close(from);
-}
-
-START_TEST(what_is_pasted_comes_in)
-{
-	int from = far_end(CLIENT, COMPOSITOR, true);
-
-	pump(COMPOSITOR, COMPOSITOR->fds[0], from);
-}
-END_TEST
-
-START_TEST(what_is_copied_goes_out)
-{
-	int from = far_end(COMPOSITOR, CLIENT, false);
-
-	pump(CLIENT, CLIENT->fds[0], from);
-}
-END_TEST
-
-START_TEST(a_pipe_that_nobody_reads_ends)
-{
-	bool offer = _i;
-	struct wlxd_end *far = offer ? COMPOSITOR : CLIENT;
-	int from = far_end(offer ? CLIENT : COMPOSITOR, far, offer);
-	int to = far->fds[0];
-
-	far->fd_count = 0;
-	close(from);
-	for (unsigned i = 0; i < 100; i++) {
-		if (write(to, "x", 1) != 1) {
-			break;
-		}
-		wlxd_run();
-	}
-	ck_assert_int_eq(errno, EPIPE);
-	close(to);
-	wlxd_settle();
-	ck_assert_ptr_nonnull(fix.client);
-}
-END_TEST
-
-START_TEST(a_pipe_that_nobody_reads_fills_up)
-{
-	static const uint8_t block[65536];
-	int from = far_end(CLIENT, COMPOSITOR, true);
-	int to = COMPOSITOR->fds[0];
-	size_t in = 0;
-
-	COMPOSITOR->fd_count = 0;
-	ck_assert_int_eq(fcntl(to, F_SETFL, O_NONBLOCK), 0);
-	for (unsigned i = 0; i < 1000; i++) {
-		ssize_t n = write(to, block, sizeof(block));
-
-		in += n > 0 ? (size_t)n : 0;
-		wlxd_run();
-	}
-	ck_assert_uint_gt(in, 1 << 20);
-	ck_assert_uint_lt(in, 2 << 20);
-	close(to);
-	close(from);
-	wlxd_settle();
-}
-END_TEST
-
-START_TEST(what_a_client_copied_before_it_ended_goes_out)
-{
-	char text[8] = "";
-	int from = far_end(COMPOSITOR, CLIENT, false);
-	int to = CLIENT->fds[0];
-
-	CLIENT->fd_count = 0;
-	ck_assert_int_eq(write(to, "last", 4), 4);
-	close(to);
-	close(fix.in.fd);
-	wlxd_run();
-	fix.in.fd = -1;
-	ck_assert_ptr_null(fix.client);
-	ck_assert_int_eq(read(from, text, 7), 4);
-	ck_assert_str_eq(text, "last");
-	ck_assert_int_eq(read(from, text, 7), 0);
-	close(from);
-}
-END_TEST
-
 /* ---- who waits for whom, and ends ---- */
 
 START_TEST(who_does_not_read_holds_up_the_other_side)
@@ -402,6 +262,60 @@ START_TEST(who_does_not_read_holds_up_the_other_side)
 	ck_assert_uint_lt(host_pending(fix.client->host), 20000);
 	wlxd_settle();
 	ck_assert_uint_eq(lazy->len, total);
+}
+END_TEST
+
+START_TEST(descriptors_leave_with_their_bytes_or_before)
+{
+	struct outbuf buf = {0};
+	int out = fix.out.fd;
+	unsigned before;
+	int pair[2];
+
+	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair),
+			 0);
+	for (unsigned i = 0; i < 100; i++) {
+		ck_assert_int_eq(outbuf_put(&buf, "x", 1, wlxd_file("", 0)), 0);
+	}
+	ck_assert_int_eq(outbuf_flush(&buf, pair[0]), 0);
+	fix.out.fd = pair[1];
+	for (before = 0; before < 100; before = (unsigned)COMPOSITOR->len) {
+		wlxd_settle();
+		ck_assert_uint_gt(COMPOSITOR->len, before);
+		ck_assert_uint_ge(COMPOSITOR->fd_count, COMPOSITOR->len);
+	}
+	fix.out.fd = out;
+	close(pair[0]);
+	close(pair[1]);
+	outbuf_finish(&buf);
+}
+END_TEST
+
+START_TEST(last_words_that_nobody_takes_are_not_kept)
+{
+	static uint8_t bytes[12 * 4000];
+
+	for (uint32_t i = 0; i < 16000; i += 4000) {
+		for (uint32_t n = 0; n < 4000; n++) {
+			wlmsg(bytes + (size_t)n * 12, SYNC, WLXD_FREE + i + n);
+		}
+		if (send(fix.in.fd, bytes, sizeof(bytes), MSG_NOSIGNAL) != sizeof(bytes)) {
+			break;
+		}
+		wlxd_run();
+	}
+	while (host_pending(fix.client->host) == 0) {
+		wlxd_put(CLIENT, -1, VMM_WL_DISPLAY_ID, VMM_WL_RQ_WL_DISPLAY_GET_REGISTRY, "u",
+			 fix.client->wire->client_count);
+		wlxd_run();
+	}
+	close(fix.in.fd);
+	fix.in.fd = -1;
+	wlxd_run();
+	close(fix.out.fd);
+	fix.out.fd = -1;
+	wlxd_run();
+	ck_assert_ptr_null(fix.client);
 }
 END_TEST
 
@@ -440,18 +354,13 @@ int main(void)
 		{globals_that_are_not_known_are_not_there, 1},
 		{a_buffer_is_shown_from_memory_of_the_proxy, 1},
 		{the_second_pool_of_an_id_is_the_first_to_the_client, 1},
+		{the_hosts_filter_has_no_objection_to_pools_made_anew, 1},
 		{offsets_and_sizes_of_pools_stay_here, 1},
 		{a_buffer_that_is_wrong_is_the_compositors_to_refuse, 1},
 		{many_buffers_of_one_pool_wait_for_their_predecessors, 1},
-		{a_keymap_is_a_copy_that_nobody_shortens, 1},
-		{a_keymap_that_is_shorter_than_said_is_zeroes_behind, 1},
-		{no_keymap_is_an_empty_file, 1},
-		{what_is_pasted_comes_in, 1},
-		{what_is_copied_goes_out, 1},
-		{a_pipe_that_nobody_reads_ends, 2},
-		{a_pipe_that_nobody_reads_fills_up, 1},
-		{what_a_client_copied_before_it_ended_goes_out, 1},
 		{who_does_not_read_holds_up_the_other_side, 2},
+		{descriptors_leave_with_their_bytes_or_before, 1},
+		{last_words_that_nobody_takes_are_not_kept, 1},
 		{the_end_of_the_compositor_is_the_end_behind_its_last_words, 1},
 		{the_end_of_a_client_is_the_end_behind_its_last_words, 1},
 	};

@@ -266,6 +266,22 @@ START_TEST(a_buffer_is_shown_from_memory_of_the_host)
 }
 END_TEST
 
+START_TEST(memory_reaches_the_host_before_it_goes)
+{
+	create_buffer();
+	device.ids = 0;
+	wlxd_put(CLIENT, wlxd_file("", 4096), WLXD_SHM, VMM_WL_RQ_WL_SHM_CREATE_POOL, "uu",
+		 SURFACE + 1u, 4096u);
+	wlxd_put(CLIENT, -1, SURFACE + 1u, VMM_WL_RQ_WL_SHM_POOL_CREATE_BUFFER, "uuuuuu",
+		 SURFACE + 2u, 0u, 8u, 8u, 32u, 1u);
+	wlxd_put(CLIENT, -1, SURFACE + 2u, VMM_WL_RQ_WL_BUFFER_DESTROY, "");
+	wlxd_put(CLIENT, -1, SURFACE + 1u, VMM_WL_RQ_WL_SHM_POOL_DESTROY, "");
+	wlxd_settle();
+	ck_assert_uint_eq(device.ids, 2);
+	ck_assert_ptr_nonnull(fix.client);
+}
+END_TEST
+
 START_TEST(memory_of_one_size_is_asked_for_once)
 {
 	uint8_t bytes[32 * 20];
@@ -380,9 +396,12 @@ static void say_nothing(void)
 
 static void say_too_many(void)
 {
-	const struct cross_domain_message m = {.header = {.cmd = CROSS_DOMAIN_RECEIVE},
-					       .count = CROSS_DOMAIN_IDS + 1};
+	struct cross_domain_message m = {.header = {.cmd = CROSS_DOMAIN_RECEIVE},
+					 .count = CROSS_DOMAIN_IDS + 1};
 
+	for (unsigned i = 0; i < CROSS_DOMAIN_IDS; i++) {
+		m.types[i] = CROSS_DOMAIN_ID_BLOB;
+	}
 	device_say(&m, 352);
 }
 
@@ -432,6 +451,7 @@ int main(void)
 		{events_may_be_cut_between_messages_of_the_device, 1},
 		{a_client_that_does_not_read_is_not_asked_for, 1},
 		{a_buffer_is_shown_from_memory_of_the_host, 1},
+		{memory_reaches_the_host_before_it_goes, 1},
 		{memory_of_one_size_is_asked_for_once, 1},
 		{a_host_without_memory_is_told_to_the_client, 1},
 		{a_keymap_is_copied_out_of_memory_of_the_host, 1},
