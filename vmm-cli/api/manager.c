@@ -535,6 +535,9 @@ enum vm_result vm_manager_counters(struct vm_manager *m, json_t **out, struct vm
 	for (i = 0; i < m->vm_config.net_count; i++) {
 		add_counters(m, m->vm_config.nets[i].id, *out);
 	}
+	for (i = 0; i < m->vm_config.gpu_count; i++) {
+		add_counters(m, m->vm_config.gpus[i].id, *out);
+	}
 	return VM_OK;
 }
 
