@@ -37,7 +37,9 @@ enum {
 #define VMM_WL_NAME_MAX 64u
 
 struct vmm_wl_filter_config {
-	/* Copied, up to VMM_WL_NAME_MAX bytes. NULL: titles and application ids pass as they are.
+	/*
+	 * Copied. 1 to VMM_WL_NAME_MAX bytes, without spaces, control characters and ':'. NULL:
+	 * titles and application ids pass as they are.
 	 */
 	const char *vm_name;
 	unsigned clipboard; /* VMM_WL_CLIPBOARD_x */
@@ -49,13 +51,17 @@ struct vmm_wl_filter_config {
 
 /* Bytes on their way through. The caller sets in, in_len, in_fds, out and out_cap. */
 struct vmm_wl_piece {
-	/* What came, and how many descriptors came with it. Calls take what they have used off the
-	 * front, in_fds at once. */
+	/*
+	 * What came, and how many descriptors, up to VMM_WL_FDS_MAX, came with it. Calls take what
+	 * they have used off the front, in_fds at once. in may be NULL when in_len is 0.
+	 */
 	const uint8_t *in;
 	size_t in_len;
 	unsigned in_fds;
-	/* What goes on, in whole messages, and how many descriptors, the oldest of those that came,
-	 * go on with its bytes. */
+	/*
+	 * What goes on, in whole messages, and how many descriptors, the oldest of those that came,
+	 * go on with its bytes.
+	 */
 	uint8_t *out;
 	size_t out_cap; /* at least VMM_WL_OUT_MIN */
 	size_t out_len;
@@ -78,8 +84,8 @@ void vmm_wl_filter_destroy(struct vmm_wl_filter *filter);
  * out_len, out_fds and back_len anew.
  *
  * 0: everything of `in` has been taken. 1: there is more to come; send out and back, and call again
- * with the same piece. -EPROTO: hang up; neither out nor back may be sent, and the filter is not to
- * be called again.
+ * with the same piece. -EPROTO: hang up; neither out nor back may be sent, and nothing but -EPROTO
+ * will come of the filter. -EINVAL: out_cap is too small.
  *
  * Descriptors that came and have not gone on wait for their message, at most VMM_WL_FDS_MAX of
  * them; the caller keeps them in order.

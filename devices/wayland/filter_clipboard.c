@@ -12,8 +12,10 @@
  */
 #include "filter_priv.h"
 
-/* The last drag that entered the device's window is one that its client does not know of. The user
- * word is its offer's number and one. */
+/*
+ * Flag of a data device: the last drag that entered its window is one that the client does not know
+ * of. The object's user word is the number of the drag's offer, and one.
+ */
 #define DRAG_HIDDEN 0x10u
 
 static bool is_offer(uint8_t interface)

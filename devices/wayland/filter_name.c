@@ -25,30 +25,36 @@ void vmm_wl_name_init(struct vmm_wl_filter *f, const char *vm_name)
 	set_prefix(&f->id, "libvmm.", vm_name, ":");
 }
 
-/* Bytes of a character at text that turns what is around it: U+202A..202E and U+2066..2069. */
-static size_t turning(const uint8_t *text, size_t len)
+/*
+ * How many bytes the character at text has if it is one that does not belong in a title, else 0:
+ * controls, U+0080..009F among them, line and paragraph separators with what turns the direction
+ * behind them, U+2028..202E, and isolates, U+2066..2069.
+ */
+static size_t unwanted(const uint8_t *text, size_t len)
 {
+	if (text[0] < ' ' || text[0] == 0x7f) {
+		return 1;
+	}
+	if (len >= 2 && text[0] == 0xc2 && text[1] >= 0x80 && text[1] <= 0x9f) {
+		return 2;
+	}
 	if (len < 3 || text[0] != 0xe2) {
 		return 0;
 	}
-	return (text[1] == 0x80 && text[2] >= 0xaa && text[2] <= 0xae) ||
+	return (text[1] == 0x80 && text[2] >= 0xa8 && text[2] <= 0xae) ||
 			       (text[1] == 0x81 && text[2] >= 0xa6 && text[2] <= 0xa9)
 		       ? 3
 		       : 0;
 }
 
-/* What could make the name look other than it is, or reach a terminal through somebody's log,
- * becomes spaces. */
+/*
+ * What could make the name look other than it is, or reach a terminal through somebody's log,
+ * becomes spaces.
+ */
 static void clean(uint8_t *text, size_t len)
 {
 	for (size_t i = 0; i < len; i++) {
-		const size_t turn = turning(text + i, len - i);
-
-		if (turn > 0) {
-			memset(text + i, ' ', turn);
-		} else if (text[i] < ' ' || text[i] == 0x7f) {
-			text[i] = ' ';
-		}
+		memset(text + i, ' ', unwanted(text + i, len - i));
 	}
 }
 

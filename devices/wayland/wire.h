@@ -25,14 +25,12 @@
  */
 #include "wayland_names.h"
 
-/* What libwayland takes: its buffers hold 4096 bytes, and it gives 28 descriptors to one sendmsg.
- */
+/* What libwayland takes: its buffers hold 4096 bytes, one sendmsg of it carries 28 descriptors. */
 #define VMM_WL_HEADER_SIZE 8u
 #define VMM_WL_MESSAGE_MAX 4096u
 #define VMM_WL_FDS_MAX     28u
 
-/* Ids of clients grow from 1, those of the compositor from here. Beyond the bounds the connection
- * ends. */
+/* Ids of clients grow from 1, the compositor's from there. Beyond the bounds a connection ends. */
 #define VMM_WL_DISPLAY_ID  1u
 #define VMM_WL_SERVER_BASE UINT32_C(0xff000000)
 #define VMM_WL_CLIENT_MAX  16384u /* ids 1 .. VMM_WL_CLIENT_MAX - 1 */

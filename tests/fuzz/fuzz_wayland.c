@@ -24,6 +24,7 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 #define RECORDS_MAX 256u
+#define GLOBALS_MAX 4096u
 #define NAME        "vm"
 
 enum {
@@ -51,6 +52,13 @@ struct outcome {
 	unsigned broken_at;
 };
 
+/* A global that the client was told of. */
+struct told_global {
+	uint32_t name;
+	uint32_t version;
+	uint8_t interface;
+};
+
 struct harness {
 	struct vmm_wl_filter *filter;
 	unsigned clipboard;
@@ -60,6 +68,7 @@ struct harness {
 	struct vmm_wl_conn *host;
 	struct stream said[2];
 	struct stream told[2];
+	unsigned global_count;
 	unsigned fds_in[2];
 	/* So many descriptors came with the beginning of a message that it depends on the cut
 	 * whether too many wait. */
@@ -68,6 +77,8 @@ struct harness {
 };
 
 static struct record records[RECORDS_MAX];
+/* Those of the pass that has views. */
+static struct told_global globals[GLOBALS_MAX];
 
 static void require(int condition)
 {
@@ -91,6 +102,43 @@ static void check_name(const uint8_t *data, const char *prefix)
 	const char *text = (const char *)data + VMM_WL_HEADER_SIZE + 4;
 
 	require(len >= strlen(prefix) && strncmp(text, prefix, strlen(prefix)) == 0);
+}
+
+/* The global that a text is the name of. */
+static uint8_t listed(const char *text)
+{
+	for (uint8_t i = VMM_WL_IF_NONE + 1; i < VMM_WL_IF_COUNT; i++) {
+		if (vmm_wl_interfaces[i].name != 0 && strcmp(vmm_wl_interface_name(i), text) == 0) {
+			return i;
+		}
+	}
+	abort();
+}
+
+/* Name, interface and version of wl_registry's two messages: one of the list, told as it is bound.
+ */
+static void check_global(struct harness *h, bool request, const uint8_t *data)
+{
+	const size_t padded = (vmm_wl_word(data, 1) + 3u) & ~(size_t)3;
+	const struct told_global g = {
+		.name = vmm_wl_word(data, 0),
+		.version = vmm_wl_word(data, 2 + (unsigned)(padded / 4)),
+		.interface = listed((const char *)data + 16),
+	};
+
+	require(g.version > 0 && g.version <= vmm_wl_interfaces[g.interface].version);
+	if (!request) {
+		require(h->global_count < GLOBALS_MAX);
+		globals[h->global_count++] = g;
+		return;
+	}
+	for (unsigned i = 0; i < h->global_count; i++) {
+		if (globals[i].name == g.name && globals[i].interface == g.interface &&
+		    g.version <= globals[i].version) {
+			return;
+		}
+	}
+	abort();
 }
 
 static void check_request(const struct harness *h, const uint8_t *data,
@@ -141,12 +189,18 @@ static void check_told(struct harness *h, bool request, uint8_t *data)
 	if (request) {
 		require(vmm_wl_request(h->host, data, &msg) == VMM_WL_PASS);
 		check_request(h, data, &msg);
+		if (msg.interface == VMM_WL_IF_WL_REGISTRY) {
+			check_global(h, true, data);
+		}
 		return;
 	}
 	memcpy(before, data, VMM_WL_MESSAGE_MAX);
 	require(vmm_wl_event(h->guest, data, &msg) == VMM_WL_PASS);
 	require(memcmp(before, data, msg.size) == 0);
 	check_event(h, &msg);
+	if (msg.interface == VMM_WL_IF_WL_REGISTRY && msg.opcode == VMM_WL_EV_WL_REGISTRY_GLOBAL) {
+		check_global(h, false, data);
+	}
 }
 
 /* A message that a side has said and the filter has taken. */

@@ -255,6 +255,10 @@ START_TEST(window_keeps_its_name)
 		{"\xe2\x80\xae"
 		 "der\xe2\x81\xa6\xc3\xa9\xe2\x80\x94",
 		 "[red]    der   \xc3\xa9\xe2\x80\x94", "libvmm.red:   der   \xc3\xa9\xe2\x80\x94"},
+		/* A control of two bytes, a line separator; a no-break space stays. */
+		{"\xc2\x9b"
+		 "2J\xe2\x80\xa8x\xc2\xa0y",
+		 "[red]   2J   x\xc2\xa0y", "libvmm.red:  2J   x\xc2\xa0y"},
 		{"cut\xe2\x80", "[red] cut\xe2\x80", "libvmm.red:cut\xe2\x80"},
 	};
 	const uint32_t window = make_window();
