@@ -11,6 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <vmm/dev/gpu.h>
 #include <vmm/dev/tap.h>
 #include <vmm/virtio.h>
 
@@ -180,10 +181,12 @@ static int open_gpu(struct vm_devices *d, const struct vm_gpu *gpu, bool restart
 
 	dev->gpu = gpu;
 	dev->own_shape = *dev->shape;
-	if (!gpu->contexts) {
-		/* Only contexts have blobs to put into it. */
-		dev->own_shape.shm = NULL;
-		dev->own_shape.shm_count = 0;
+	if (gpu->contexts) {
+		/* Where the guest sees blobs; what else a GPU is, is its shape. */
+		static const struct vmm_virtio_shm blobs = {.id = 1, .len = VMM_GPU_SHM_DEFAULT};
+
+		dev->own_shape.shm = &blobs;
+		dev->own_shape.shm_count = 1;
 	}
 	dev->shape = &dev->own_shape;
 	dev->restart = wants_restart(gpu->restart, restart);
