@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2016,SC2154
 #
 # The guest's screen, with no window: what the guest draws is in the file, point for point, and little is copied for it.
 

@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2016,SC2154
 #
 # Contexts, memory of the host and the connection to the compositor, used by gpu_probe: without libraries or proxy.
 

@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2016,SC2154
 #
 # The guest's screen as a window on the desktop, which it fills: what is drawn in the one is in the other.
 

@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2154
 #
 # What the graphics tests share: a guest that does as it is told, and, through tests/e2e/lib.sh and
 # tests/support/desktop.sh, counting and a desktop. Sourced by bash scripts under `set -euo pipefail`.
