@@ -19,12 +19,8 @@ void vmm_dev_shape_apply(const struct vmm_dev_shape *shape, struct vmm_virtio_de
 const struct vmm_dev_shape *vmm_dev_shape_find(const char *kind)
 {
 	const struct vmm_dev_shape *const all[] = {
-		&vmm_blk_shape,
-		&vmm_console_shape,
-		&vmm_gpu_shape,
-		&vmm_input_shape,
-		&vmm_net_shape,
-		&vmm_rng_shape,
+		&vmm_blk_shape,   &vmm_console_shape, &vmm_gpu_shape,
+		&vmm_input_shape, &vmm_net_shape,     &vmm_rng_shape,
 	};
 
 	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {

@@ -97,13 +97,13 @@ static void break_off(struct window *w, const char *why)
 }
 
 /* False: not now, or not any more. */
-static bool say(struct window *w, const struct vmm_window_message *m, int memfd)
+static bool say(struct window *w, struct vmm_window_message *m, int memfd)
 {
 	union {
 		char bytes[CMSG_SPACE(sizeof(int))];
 		struct cmsghdr align;
 	} control = {0};
-	struct iovec iov = {.iov_base = (void *)(uintptr_t)m, .iov_len = sizeof(*m)};
+	struct iovec iov = {.iov_base = m, .iov_len = sizeof(*m)};
 	struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
 
 	if (memfd >= 0) {
@@ -431,6 +431,7 @@ static void window_set_cursor(struct vmm_display *d, unsigned scanout,
 	const struct vmm_display_rect all = {.width = cursor ? cursor->width : 0,
 					     .height = cursor ? cursor->height : 0};
 	struct window *w = from_base(d);
+	size_t size = (size_t)all.width * all.height * PIXEL;
 
 	if (scanout != 0 || w->fd < 0 || (!cursor && !w->cursor_shown)) {
 		return;
@@ -438,7 +439,7 @@ static void window_set_cursor(struct vmm_display *d, unsigned scanout,
 	vmm_memfile_free(&w->cursor_memory);
 	memset(&w->cursor_made, 0, sizeof(w->cursor_made));
 	w->cursor_shown = false;
-	if (cursor && vmm_memfile_make(&w->cursor_memory, all.width * all.height * PIXEL) == 0) {
+	if (cursor && vmm_memfile_make(&w->cursor_memory, size) == 0) {
 		cursor->source.copy(cursor->source.ctx, &all, w->cursor_memory.map,
 				    (size_t)all.width * PIXEL);
 		w->cursor_made = (struct vmm_window_cursor){

@@ -274,13 +274,12 @@ void vmm_gpu_channel_flush(struct gpu_channel *ch)
 	uint32_t events = ch->socket.events & VMM_LOOP_READABLE;
 	int ret;
 
-	if (ch->state != CHANNEL_OPEN || ch->deaf) {
+	if (ch->state != CHANNEL_OPEN) {
 		return;
 	}
 	ret = vmm_gpu_sendq_flush(&ch->requests.to, ch->socket.fd, true);
 	if (ret < 0 && ret != -EAGAIN) {
 		/* Its last words may still be there to be read: why it has gone, for example. */
-		ch->deaf = true;
 		vmm_gpu_stream_clear(&ch->requests);
 		ret = 0;
 	}

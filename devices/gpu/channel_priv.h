@@ -73,7 +73,6 @@ struct gpu_channel {
 	struct stream events;         /* to the guest */
 	struct sendq_budget budget;   /* of requests and pipes */
 	struct sendq_budget events_budget;
-	bool deaf;        /* the compositor takes no more; it may still have something to say */
 	bool pipes_first; /* whose turn it is */
 
 	struct items items;

@@ -160,7 +160,7 @@ static int send_bytes(struct gpu_channel *ch, const uint8_t *bytes, const struct
 		return -EPROTO;
 	}
 	/* Who has not noticed the end yet is not to blame for it. */
-	if (cmd.len == 0 || ch->deaf || ch->state >= CHANNEL_ENDING) {
+	if (cmd.len == 0 || ch->state >= CHANNEL_ENDING) {
 		return 0;
 	}
 	ret = check_ids(ch, &cmd);

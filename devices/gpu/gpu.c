@@ -9,7 +9,6 @@
 
 #include "shapes.h"
 
-#define SHM_HOST_VISIBLE 1u
 
 static const uint16_t queue_sizes[QUEUES] = {
 	[QUEUE_CONTROL] = CONTROL_SIZE,
@@ -240,7 +239,7 @@ static void init_base(struct gpu *gpu, const struct vmm_gpu_config *config)
 		/* VIRGL: without it, Linux makes no use of the others. */
 		base->features |= F_VIRGL | F_RESOURCE_BLOB | F_CONTEXT_INIT;
 		base->config[CONFIG_CAPSETS_AT] = 1;
-		gpu->shm.id = SHM_HOST_VISIBLE;
+		gpu->shm.id = VMM_GPU_SHM_ID;
 		gpu->shm.len = config->shm_len > 0 ? config->shm_len : VMM_GPU_SHM_DEFAULT;
 		base->shm = &gpu->shm;
 		base->shm_count = 1;

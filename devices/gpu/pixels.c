@@ -40,7 +40,7 @@ void vmm_gpu_copy_rows(struct gpu *gpu, const struct gpu_resource *res, uint64_t
 	size_t len = (size_t)rect->width * GPU_PIXEL;
 	uint8_t *row = dst;
 
-	offset += (uint64_t)rect->y * from + (uint64_t)rect->x * GPU_PIXEL;
+	offset += (uint64_t)rect->y * from + (uint64_t)(size_t)rect->x * GPU_PIXEL;
 	if (len == from && len == to) {
 		read_bytes(gpu, res, offset, row, len * rect->height);
 		return;
@@ -85,7 +85,8 @@ static uint32_t transfer_rows(struct gpu *gpu, struct gpu_resource *res,
 	size_t len = (size_t)rect->width * GPU_PIXEL;
 
 	for (uint32_t i = 0; answer == 0 && i < rect->height; i++) {
-		uint8_t *row = res->image + (rect->y + i) * row_bytes(res) + rect->x * GPU_PIXEL;
+		uint8_t *row =
+			res->image + (rect->y + i) * row_bytes(res) + (size_t)rect->x * GPU_PIXEL;
 
 		(void)vmm_gpu_backing_read(gpu, &res->backing, offset + i * row_bytes(res), row,
 					   len);
@@ -118,7 +119,7 @@ uint32_t vmm_gpu_transfer_2d(struct gpu *gpu, struct gpu_request *req)
 	if (rect.width == 0 || rect.height == 0) {
 		return RESP_OK_NODATA;
 	}
-	usual = rect.y * (uint64_t)row_bytes(res) + rect.x * GPU_PIXEL;
+	usual = rect.y * (uint64_t)row_bytes(res) + (uint64_t)rect.x * GPU_PIXEL;
 	len = (rect.height - 1) * (uint64_t)row_bytes(res) + rect.width * (uint64_t)GPU_PIXEL;
 	if (t->offset > res->backing.len || len > res->backing.len - t->offset) {
 		return RESP_ERR_INVALID_PARAMETER;

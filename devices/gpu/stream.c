@@ -16,15 +16,14 @@ void vmm_gpu_stream_clear(struct stream *s)
 }
 
 /* Queues bytes for the side that s leads to, with the oldest count descriptors of s. */
-static int queue(struct gpu_channel *ch, struct stream *s, const uint8_t *bytes, size_t len,
-		 unsigned count)
+static int queue(struct stream *s, const uint8_t *bytes, size_t len, unsigned count)
 {
 	int ret;
 
 	if (count > s->fd_count || (len == 0 && count > 0)) {
 		return -EPROTO;
 	}
-	if (len == 0 || (s == &ch->requests && ch->deaf)) {
+	if (len == 0) {
 		return 0;
 	}
 	ret = vmm_gpu_sendq_add(&s->to, bytes, len, s->fds, count);
@@ -57,9 +56,9 @@ static int filter(struct gpu_channel *ch, struct stream *s, const uint8_t *bytes
 		if (more < 0) {
 			return more;
 		}
-		ret = queue(ch, s, piece.out, piece.out_len, piece.out_fds);
+		ret = queue(s, piece.out, piece.out_len, piece.out_fds);
 		if (ret == 0) {
-			ret = queue(ch, back, piece.back, piece.back_len, 0);
+			ret = queue(back, piece.back, piece.back_len, 0);
 		}
 		if (ret < 0) {
 			return ret;
@@ -79,6 +78,5 @@ int vmm_gpu_pass(struct gpu_channel *ch, struct stream *s, const uint8_t *bytes,
 		memcpy(s->fds + s->fd_count, fds, count * sizeof(*fds));
 		s->fd_count += count;
 	}
-	return ch->filter ? filter(ch, s, bytes, len, count)
-			  : queue(ch, s, bytes, len, s->fd_count);
+	return ch->filter ? filter(ch, s, bytes, len, count) : queue(s, bytes, len, s->fd_count);
 }

@@ -79,12 +79,13 @@ bool vmm_input_has(const struct vmm_input_model *model, uint16_t type, uint16_t 
 
 static uint8_t put_text(uint8_t *data, const char *text)
 {
-	size_t len = text ? strlen(text) : 0;
+	uint8_t len = 0;
 
-	if (len > 0) {
-		memcpy(data, text, len);
+	while (text && text[len]) {
+		data[len] = (uint8_t)text[len];
+		len++;
 	}
-	return (uint8_t)len;
+	return len;
 }
 
 static uint8_t put_ids(const struct vmm_input_model *model, uint8_t *data)

@@ -102,11 +102,15 @@ static const struct wl_registry_listener registry_listener = {
 bool globals_find(struct window *w)
 {
 	struct globals *g = &w->globals;
+	int ret = 0;
 
 	g->registry = wl_display_get_registry(w->display);
 	(void)wl_registry_add_listener(g->registry, &registry_listener, w);
 	/* The second time for what the globals say of themselves. */
-	if (wl_display_roundtrip(w->display) < 0 || wl_display_roundtrip(w->display) < 0) {
+	for (int i = 0; i < 2 && ret >= 0; i++) {
+		ret = wl_display_roundtrip(w->display);
+	}
+	if (ret < 0) {
 		say("the compositor does not answer");
 		return false;
 	}

@@ -225,7 +225,7 @@ static void scroll(struct window *w, struct axis *axis, uint16_t notch_code, uin
 	int32_t notches;
 
 	if (!axis->counted) {
-		v120 = (int32_t)((int64_t)axis->way * NOTCH / (WAY_PER_NOTCH * 256));
+		v120 = (int32_t)((int64_t)axis->way * NOTCH / WAY_PER_NOTCH / 256);
 		v120 = v120 > HI_RES_MAX ? HI_RES_MAX : v120;
 		v120 = v120 < -HI_RES_MAX ? -HI_RES_MAX : v120;
 	}

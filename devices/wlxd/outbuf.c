@@ -113,10 +113,10 @@ static ssize_t send_some(const struct outbuf *buf, int fd, unsigned *fds)
 	}
 	iov.iov_len = len;
 	msg.msg_control = control.space;
-	msg.msg_controllen = CMSG_SPACE(*fds * sizeof(int));
+	msg.msg_controllen = (socklen_t)CMSG_SPACE(*fds * sizeof(int));
 	control.header.cmsg_level = SOL_SOCKET;
 	control.header.cmsg_type = SCM_RIGHTS;
-	control.header.cmsg_len = CMSG_LEN(*fds * sizeof(int));
+	control.header.cmsg_len = (socklen_t)CMSG_LEN(*fds * sizeof(int));
 	for (unsigned i = 0; i < *fds; i++) {
 		memcpy(CMSG_DATA(&control.header) + i * sizeof(int), &buf->fds[i].fd, sizeof(int));
 	}

@@ -7,6 +7,7 @@
 #ifndef WLXD_VIRTGPU_UAPI_H
 #define WLXD_VIRTGPU_UAPI_H
 
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/ioctl.h>
 

@@ -126,6 +126,9 @@ static int window_map(struct vmm_window *w, uint64_t offset, int fd, uint64_t fd
 {
 	int ret;
 
+	if (w->broken) {
+		return -EIO;
+	}
 	if (map_file(w->host + offset, len, fd, fd_offset, writable) == MAP_FAILED) {
 		ret = -errno;
 		/* The kernel may have taken away what was there before it failed. */

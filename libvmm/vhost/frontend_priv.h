@@ -14,9 +14,9 @@
 struct frontend {
 	struct vmm_virtio_device base;
 	struct vmm_vhost_frontend_config config;
-	uint16_t queue_sizes[VMM_VIRTIO_QUEUES_MAX];
 	/* Shared memory regions; known: they are what every back end must have. */
 	struct vmm_virtio_shm shm[VMM_VIRTIO_SHM_MAX];
+	uint16_t queue_sizes[VMM_VIRTIO_QUEUES_MAX];
 	bool shm_known;
 	bool waits;                      /* config.waits until vmm_vhost_frontend_give_up */
 	struct vmm_virtio_active active; /* all zero while the driver has not started the device */

@@ -117,9 +117,9 @@ static const struct rule backend_private[] = {
 	{ACK, .request = {SIZE(sizeof(struct vhost_user_unmap_private))}},
 };
 
-#define TABLE_OF(rules)                                 \
-	{                                               \
-		(rules), sizeof(rules) / sizeof(*rules) \
+#define TABLE_OF(rules)                                     \
+	{                                                   \
+		(rules), sizeof(rules) / sizeof((rules)[0]) \
 	}
 
 static const struct {

@@ -121,7 +121,7 @@ static int add_mmio(struct vmm_vm *vm, struct virtio_slot *entry, struct vmm_vir
 		.events = &vmm_vm_platform_ops.events,
 		.events_ctx = vm->kvm,
 	};
-	struct vmm_machine_place place;
+	struct vmm_machine_place place = {0};
 	uint64_t next = 0;
 	int ret = place_shm(vm, dev, config.shm, &next, err);
 

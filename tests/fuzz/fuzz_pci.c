@@ -5,6 +5,8 @@
  * finds, these must hold at all times:
  *   - what the driver may not change keeps its value,
  *   - a vector reads back as one that exists or as NO_VECTOR,
+ *   - shared memory is seen where its BAR decodes, inside of a window and apart from all other
+ * BARs,
  *   - the hypervisor is never asked for nonsense (counted by the fixture), and in the end
  *     everything taken from it has been given back.
  *
@@ -43,6 +45,33 @@ static uint64_t ecam_address(const struct step *s)
 	return FIX_ECAM + slots[s->op >> 5] * UINT64_C(0x8000) + s->offset % 0x1000;
 }
 
+static bool is_inside(uint64_t gpa, uint64_t len, uint64_t base)
+{
+	return gpa >= base && gpa - base < FIX_WINDOW && len <= FIX_WINDOW - (gpa - base);
+}
+
+static bool overlap(const struct vmm_pci_bar *a, const struct vmm_pci_bar *b)
+{
+	return a->mapped && b->mapped && a->gpa < b->gpa + b->size && b->gpa < a->gpa + a->size;
+}
+
+static void check_shm(struct vpcifix *fix, const struct vmm_pci_function *fn)
+{
+	for (unsigned i = 0; i < 2; i++) {
+		const struct vmm_window *w = &fix->pci.events.windows[i];
+		const struct vmm_pci_bar *bar = &fn->bars[2 + 2 * i];
+
+		/* Where it was seen before something was mapped does not matter. */
+		bool seen = w->visible && w->used;
+
+		FIX_REQUIRE(!seen || (bar->mapped && bar->gpa == w->gpa));
+		FIX_REQUIRE(!seen || is_inside(w->gpa, w->len, FIX_MMIO32) ||
+			    is_inside(w->gpa, w->len, FIX_MMIO64));
+		FIX_REQUIRE(!overlap(bar, &fn->bars[0]));
+	}
+	FIX_REQUIRE(!overlap(&fn->bars[2], &fn->bars[4]));
+}
+
 static void check_invariants(struct vpcifix *fix)
 {
 	struct vmm_pci_function *fn = vmm_pci_host_function(fix->pci.host, fix->slot);
@@ -55,6 +84,7 @@ static void check_invariants(struct vpcifix *fix)
 	FIX_REQUIRE(pcifix_allocated(&fix->pci) <= TOY_QUEUES + 1);
 	FIX_REQUIRE(eventfix_connected(&fix->pci.events) <= TOY_QUEUES + 1);
 	FIX_REQUIRE(eventfix_ioeventfds(&fix->pci.events) <= TOY_QUEUES);
+	check_shm(fix, fn);
 	if (fn->bars[0].mapped) {
 		fix->common = fn->bars[0].gpa;
 		vector = (unsigned)common_read(fix, C_QUEUE_MSIX, 2);
@@ -89,6 +119,12 @@ static void run_step(struct vpcifix *fix, const struct step *s)
 		break;
 	case 6:
 		vpcifix_run(fix);
+		if (s->value & 1) {
+			(void)toy_map(&fix->toy, TOY_SHM_ID, s->offset % 8 * VMM_VIRTIO_SHM_PAGE);
+			(void)toy_map(&fix->toy, TOY_SHM_ID_2, 0);
+		} else if (s->value & 2) {
+			(void)toy_unmap(&fix->toy, TOY_SHM_ID, s->offset % 8 * VMM_VIRTIO_SHM_PAGE);
+		}
 		(void)pcifix_messages(&fix->pci, 0);
 		break;
 	default:
@@ -106,7 +142,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct vpcifix fix;
 
-	vpcifix_init(&fix);
+	vpcifix_init_shm(&fix);
 	for (size_t i = 0; i < size / STEP_SIZE && i < STEPS_MAX; i++) {
 		struct step s = parse(data + i * STEP_SIZE);
 

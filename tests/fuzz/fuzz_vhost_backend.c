@@ -5,17 +5,21 @@
  * any time; connections that end anywhere. Beside what the judge says of the rings:
  *   - what comes back is a message of the protocol, and there are no more than were asked for,
  *   - the connection ends at most once, and no descriptor outlives it,
+ *   - a device that maps shared memory is told what came of it in time (which passes when it
+ * waits), and what it asked for was a message of the protocol,
  *   - afterwards another connection is served as if nothing had been.
  *
  * Most messages are good ones with a few bytes of them changed, so that they lead somewhere.
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <vmm/vhost_backend.h>
@@ -37,8 +41,12 @@
 #define FEATURES                                                                            \
 	(VHOST_USER_F_PROTOCOL_FEATURES | VMM_VIRTIO_F_VERSION_1 | VMM_VIRTIO_F_EVENT_IDX | \
 	 VMM_VIRTIO_F_INDIRECT_DESC | TESTDEV_FEATURE)
-#define REPLY_MAX   512u
-#define MESSAGE_MAX 1024u
+#define REPLY_MAX   2304u
+#define MESSAGE_MAX 2304u
+#define SHM_ID      1
+#define SHM_LEN     UINT64_C(0x100000)
+#define PROTOCOL    (VHOST_PROTOCOL_FEATURES | VHOST_USER_PROTOCOL_F_SHMEM)
+#define DEADLINE_NS UINT64_C(5000000000)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -59,6 +67,10 @@ static struct {
 	uint8_t *record;
 	int kicks[TESTDEV_QUEUES];
 	int call; /* of all rings */
+	struct vmm_virtio_ops ops;
+	int (*activate)(struct vmm_virtio_device *dev, const struct vmm_virtio_active *active);
+	void (*notify)(struct vmm_virtio_device *dev, unsigned queue);
+	int channel[2]; /* the front end's and the back end's end of it */
 
 	/* One input's. */
 	struct fuzz_input *in;
@@ -67,7 +79,51 @@ static struct {
 	unsigned asked;
 	unsigned closed;
 	bool out_of_step; /* a part of a message was sent, or more than one */
+	unsigned mapping; /* what the device does next with its shared memory */
+	bool good;        /* the front end answers as it should */
+	uint64_t skipped_ns;
 } f;
+
+/* ---- time: it passes when somebody waits ---- */
+
+int __real_clock_gettime(clockid_t id, struct timespec *ts);
+int __wrap_clock_gettime(clockid_t id, struct timespec *ts);
+
+int __wrap_clock_gettime(clockid_t id, struct timespec *ts)
+{
+	int ret = __real_clock_gettime(id, ts);
+	uint64_t ns = (uint64_t)ts->tv_nsec + f.skipped_ns % 1000000000;
+
+	ts->tv_sec += (time_t)(f.skipped_ns / 1000000000 + ns / 1000000000);
+	ts->tv_nsec = (long)(ns % 1000000000);
+	return ret;
+}
+
+static void answer(void);
+
+int __real_ppoll(struct pollfd *fds, nfds_t count, const struct timespec *limit,
+		 const sigset_t *mask);
+int __wrap_ppoll(struct pollfd *fds, nfds_t count, const struct timespec *limit,
+		 const sigset_t *mask);
+
+/* Nobody waits but a device for an answer on the channel. */
+int __wrap_ppoll(struct pollfd *fds, nfds_t count, const struct timespec *limit,
+		 const sigset_t *mask)
+{
+	static const struct timespec none;
+	uint64_t ns;
+	int ret;
+
+	REQUIRE(limit != NULL);
+	answer();
+	ret = __real_ppoll(fds, count, &none, mask);
+	ns = (uint64_t)limit->tv_sec * 1000000000 + (uint64_t)limit->tv_nsec;
+	if (ret == 0) {
+		REQUIRE(ns <= DEADLINE_NS);
+		f.skipped_ns += ns;
+	}
+	return ret;
+}
 
 /* ---- what is made once ---- */
 
@@ -90,6 +146,49 @@ static int make_event(void)
 	return fd;
 }
 
+static void use_shm(struct vmm_virtio_device *dev)
+{
+	unsigned what = f.mapping++ % 8;
+	uint64_t offset = what / 2 * VMM_VIRTIO_SHM_PAGE;
+	int ret = what % 2 == 0 ? vmm_virtio_shm_map(dev, SHM_ID, offset, f.files[0], 0,
+						     VMM_VIRTIO_SHM_PAGE, true)
+				: vmm_virtio_shm_unmap(dev, SHM_ID, offset, VMM_VIRTIO_SHM_PAGE);
+
+	REQUIRE(ret <= 0 && ret != -EINVAL && ret != -ENOTCONN);
+	REQUIRE(ret == 0 || !f.good);
+}
+
+static int activate(struct vmm_virtio_device *dev, const struct vmm_virtio_active *active)
+{
+	int ret = f.activate(dev, active);
+
+	if (ret == 0) {
+		use_shm(dev);
+	}
+	return ret;
+}
+
+static void notify(struct vmm_virtio_device *dev, unsigned queue)
+{
+	use_shm(dev);
+	f.notify(dev, queue);
+}
+
+static void add_shm(void)
+{
+	static const struct vmm_virtio_shm shm[] = {{.id = SHM_ID, .len = SHM_LEN}};
+
+	f.ops = *f.dev.base.ops;
+	f.activate = f.ops.activate;
+	f.notify = f.ops.notify;
+	f.ops.activate = activate;
+	f.ops.notify = notify;
+	f.dev.base.ops = &f.ops;
+	f.dev.base.shm = shm;
+	f.dev.base.shm_count = 1;
+	REQUIRE(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, f.channel) == 0);
+}
+
 static void set_up(void)
 {
 	if (f.loop) {
@@ -99,6 +198,7 @@ static void set_up(void)
 	REQUIRE(vmm_loop_create(&f.loop) == 0);
 	testdev_init(&f.dev);
 	f.dev.echo = true;
+	add_shm();
 	for (unsigned i = 0; i < REGIONS; i++) {
 		f.files[i] = make_file(REGION_SIZE, &f.memory[i]);
 	}
@@ -125,6 +225,17 @@ static void on_closed(void *ctx, int why)
 	REQUIRE(f.closed == 1);
 }
 
+/* What was said on it before is nobody's. */
+static void drain_channel(void)
+{
+	uint8_t rest[4096];
+
+	for (unsigned i = 0; i < 2; i++) {
+		while (recv(f.channel[i], rest, sizeof(rest), 0) > 0) {
+		}
+	}
+}
+
 static void connect_it(bool sealed)
 {
 	struct vmm_vhost_backend_config config = {
@@ -137,6 +248,7 @@ static void connect_it(bool sealed)
 	f.closed = 0;
 	f.asked = 0;
 	f.out_of_step = false;
+	drain_channel();
 	REQUIRE(vmm_vhost_backend_create(&f.backend, &f.dev.base, &config, NULL) == 0);
 }
 
@@ -225,7 +337,7 @@ static size_t fill(struct message *m, uint32_t request, unsigned queue)
 		p->u64 = FEATURES;
 		return 8;
 	case VHOST_USER_SET_PROTOCOL_FEATURES:
-		p->u64 = VHOST_PROTOCOL_FEATURES;
+		p->u64 = PROTOCOL;
 		return 8;
 	case VHOST_USER_SET_STATUS:
 		p->u64 = 15;
@@ -275,7 +387,7 @@ static size_t fill(struct message *m, uint32_t request, unsigned queue)
 		}
 		return sizeof(p->inflight);
 	case VHOST_USER_SET_BACKEND_REQ_FD:
-		add_fd(m, f.call);
+		add_fd(m, f.channel[1]);
 		return 0;
 	default:
 		return 0;
@@ -297,6 +409,72 @@ static void send_good(uint32_t request, unsigned queue)
 	make(&m, request, queue);
 	f.asked++;
 	send_bytes(&m, sizeof(m.header) + m.header.size, 0);
+}
+
+/* ---- the channel: what the device asks, and what it is told ---- */
+
+/* One request of the back end's; false: there is none. */
+static bool read_request(struct vhost_user_header *header)
+{
+	union {
+		uint8_t bytes[CMSG_SPACE(sizeof(int))];
+		struct cmsghdr align;
+	} control;
+	struct vhost_user_mmap m;
+	struct iovec iov[2] = {{header, sizeof(*header)}, {&m, sizeof(m)}};
+	struct msghdr msg = {.msg_iov = iov,
+			     .msg_iovlen = 1,
+			     .msg_control = &control,
+			     .msg_controllen = sizeof(control)};
+	ssize_t got = recvmsg(f.channel[0], &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+	unsigned fds = 0;
+
+	if (got <= 0) {
+		return false;
+	}
+	REQUIRE(got == (ssize_t)sizeof(*header) && header->size <= sizeof(m));
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(&msg); c; c = CMSG_NXTHDR(&msg, c)) {
+		int fd;
+
+		memcpy(&fd, CMSG_DATA(c), sizeof(fd));
+		(void)close(fd);
+		fds++;
+	}
+	if (header->request == VHOST_USER_BACKEND_CONFIG_CHANGE_MSG) {
+		REQUIRE(header->size == 0 && fds == 0);
+		return true;
+	}
+	REQUIRE(header->request == VHOST_USER_BACKEND_SHMEM_MAP ||
+		header->request == VHOST_USER_BACKEND_SHMEM_UNMAP);
+	REQUIRE(header->flags == (VHOST_USER_VERSION | VHOST_USER_NEED_REPLY));
+	REQUIRE(fds == (header->request == VHOST_USER_BACKEND_SHMEM_MAP));
+	REQUIRE(header->size == sizeof(m) && recv(f.channel[0], &m, sizeof(m), 0) == sizeof(m));
+	REQUIRE(m.id == SHM_ID && m.len == VMM_VIRTIO_SHM_PAGE && m.shm_offset < SHM_LEN);
+	return true;
+}
+
+/* A good answer to each request, with a few changes to it, or none. */
+static void answer(void)
+{
+	struct vhost_user_header asked;
+
+	while (read_request(&asked)) {
+		uint8_t bytes[sizeof(asked) + 16] = {0};
+		size_t len = sizeof(asked) + sizeof(uint64_t);
+		uint8_t how = f.good ? 0 : fuzz_u8(f.in);
+		struct vhost_user_header header = {
+			asked.request, VHOST_USER_VERSION | VHOST_USER_REPLY, sizeof(uint64_t)};
+
+		if ((asked.flags & VHOST_USER_NEED_REPLY) == 0 || how >= 0xf0) {
+			continue;
+		}
+		memcpy(bytes, &header, sizeof(header));
+		for (unsigned i = how >> 6; i > 0; i--) {
+			bytes[fuzz_u8(f.in) % sizeof(bytes)] = fuzz_u8(f.in);
+		}
+		len = how >> 6 == 3 ? fuzz_u8(f.in) % (sizeof(bytes) + 1) : len;
+		(void)!send(f.channel[0], bytes, len, MSG_NOSIGNAL | MSG_DONTWAIT);
+	}
 }
 
 /* The payload and the descriptors are of that kind of message, as far as it can be seen. */
@@ -348,7 +526,7 @@ static void step_message(void)
 	struct message m;
 	size_t len;
 
-	make(&m, fuzz_u8(f.in) % 44, how % 5);
+	make(&m, fuzz_u8(f.in) % 46, how % 5);
 	m.header.flags |= how & 0x20 ? VHOST_USER_NEED_REPLY : 0;
 	len = sizeof(m.header) + m.header.size;
 	for (unsigned i = how >> 6; i > 0; i--) {
@@ -539,7 +717,12 @@ static void check_it_still_works(void)
 		memset(f.memory[i], 0, REGION_SIZE);
 	}
 	memset(f.record, 0, REGION_SIZE);
+	f.good = true;
+	f.mapping = 0;
 	connect_it(true);
+	send_good(VHOST_USER_SET_PROTOCOL_FEATURES, 0);
+	send_good(VHOST_USER_SET_BACKEND_REQ_FD, 0);
+	run_loop();
 	step_start(0x1f);
 	offer(1, "echo");
 	kick(1);
@@ -547,8 +730,9 @@ static void check_it_still_works(void)
 	REQUIRE(read_replies() == 2);
 	REQUIRE(memcmp(f.memory[1] + 64, "echo", 4) == 0);
 	REQUIRE(f.memory[0][USED(1) + 2] == 1 && f.memory[0][USED(1) + 8] == 4);
-	REQUIRE(f.closed == 0);
+	REQUIRE(f.closed == 0 && f.mapping > 1);
 	disconnect();
+	f.good = false;
 }
 
 static void run(struct fuzz_input *in)

@@ -8,6 +8,8 @@
  *   - it waits no longer than its deadline (time passes when it waits, and only then),
  *   - it is connected, or says that it is not; a driver that nobody serves sees that it needs a
  *     reset, unless another back end is to come,
+ *   - what it maps into shared memory lies inside of the region and in no other mapping's place,
+ * and only while the device is active; nothing is left after a reset,
  *   - no descriptor outlives it.
  */
 #include <errno.h>
@@ -34,6 +36,9 @@
 #define CONFIG_LEN  12
 #define DEADLINE_MS 10
 #define FDS_MAX     10
+#define SHM_ID      1
+#define SHM_PAGES   64u
+#define SHM_LEN     (SHM_PAGES * VMM_VIRTIO_SHM_PAGE)
 #define PROTOCOL                                                                     \
 	(VHOST_USER_PROTOCOL_F_MQ | VHOST_USER_PROTOCOL_F_REPLY_ACK |                \
 	 VHOST_USER_PROTOCOL_F_BACKEND_REQ | VHOST_USER_PROTOCOL_F_CONFIG |          \
@@ -75,6 +80,8 @@ static struct {
 	uint64_t protocol;
 	uint64_t skipped_ns; /* time that passed while the front end waited */
 	unsigned lost;
+	uint64_t dialect;       /* by which it speaks of shared memory; 0: there is none */
+	bool mapped[SHM_PAGES]; /* as the front end's carrier has it */
 } f = {.back = -1, .channel = -1};
 
 /* ---- time: it passes when somebody waits ---- */
@@ -150,6 +157,52 @@ static void hang_up(int *fd)
 	*fd = -1;
 }
 
+/* ---- shared memory, as the front end's carrier maps it ---- */
+
+static void check_range(uint8_t id, uint64_t offset, uint64_t len, bool is)
+{
+	REQUIRE(id == SHM_ID && len > 0 && (offset | len) % VMM_VIRTIO_SHM_PAGE == 0);
+	REQUIRE(offset < SHM_LEN && len <= SHM_LEN - offset);
+	for (uint64_t at = offset; at < offset + len; at += VMM_VIRTIO_SHM_PAGE) {
+		bool *page = &f.mapped[at / VMM_VIRTIO_SHM_PAGE];
+
+		REQUIRE(*page == is);
+		*page = !is;
+	}
+}
+
+static int shm_map(void *ctx, uint8_t id, uint64_t offset, int fd, uint64_t fd_offset, uint64_t len,
+		   bool writable)
+{
+	(void)ctx;
+	(void)writable;
+	/* The one file that there is. */
+	REQUIRE(fd >= 0 && fd_offset == 0 && len == VMM_VIRTIO_SHM_PAGE);
+	check_range(id, offset, len, false);
+	return 0;
+}
+
+static int shm_unmap(void *ctx, uint8_t id, uint64_t offset, uint64_t len)
+{
+	(void)ctx;
+	check_range(id, offset, len, true);
+	return 0;
+}
+
+static const struct vmm_carrier_shm_ops shm_ops = {.map = shm_map, .unmap = shm_unmap};
+
+static bool is_anything_mapped(void)
+{
+	bool is = false;
+
+	for (unsigned i = 0; i < SHM_PAGES; i++) {
+		is = is || f.mapped[i];
+	}
+	return is;
+}
+
+/* ---- what the back end says, changed ---- */
+
 /* A good message with a few changes to it, or none at all. */
 static void send_changed(int fd, struct message *m)
 {
@@ -164,7 +217,9 @@ static void send_changed(int fd, struct message *m)
 		return;
 	}
 	for (unsigned i = how >> 6; i > 0; i--) {
-		size_t at = fuzz_u16(f.in) % (sizeof(m->header) + sizeof(m->payload));
+		uint16_t place = fuzz_u16(f.in);
+		/* Mostly in what is sent. */
+		size_t at = place % (place & 0x8000 ? sizeof(m->header) + sizeof(m->payload) : len);
 		uint8_t *p = at < sizeof(m->header)
 				     ? (uint8_t *)&m->header + at
 				     : (uint8_t *)&m->payload + (at - sizeof(m->header));
@@ -196,7 +251,18 @@ static bool fill(struct message *m, const struct message *request)
 				 VMM_VIRTIO_F_EVENT_IDX | 0x21;
 		return true;
 	case VHOST_USER_GET_PROTOCOL_FEATURES:
-		m->payload.u64 = PROTOCOL;
+		m->payload.u64 = PROTOCOL | f.dialect;
+		return true;
+	case VHOST_USER_GET_SHMEM_CONFIG:
+		m->header.size = 8 + 2 * sizeof(m->payload.shmem.sizes[0]);
+		m->payload.shmem.count = 1;
+		m->payload.shmem.sizes[SHM_ID] = SHM_LEN;
+		return true;
+	case VHOST_USER_GET_SHMEM_PRIVATE:
+		m->header.size = 8 + sizeof(m->payload.shmem_private.regions[0]);
+		m->payload.shmem_private.count = 1;
+		m->payload.shmem_private.regions[0].id = SHM_ID;
+		m->payload.shmem_private.regions[0].len = SHM_LEN;
 		return true;
 	case VHOST_USER_GET_QUEUE_NUM:
 		m->payload.u64 = QUEUES;
@@ -244,7 +310,7 @@ static void check_request(const struct message *m)
 		REQUIRE(m->header.size == sizeof(m->payload.inflight) && m->fd_count == 1);
 		break;
 	case VHOST_USER_SET_PROTOCOL_FEATURES:
-		REQUIRE((m->payload.u64 & ~(uint64_t)PROTOCOL) == 0 || f.in->size > 0);
+		REQUIRE((m->payload.u64 & ~(PROTOCOL | f.dialect)) == 0 || f.in->size > 0);
 		break;
 	case VHOST_USER_SET_CONFIG:
 	case VHOST_USER_GET_CONFIG:
@@ -301,6 +367,46 @@ static void keep_fds(struct message *m)
 	}
 }
 
+/* What the back end wants mapped or unmapped, in the words of its dialect. */
+static void fill_shm(struct message *m, uint8_t op, uint64_t offset)
+{
+	bool map = (op & 0x20) == 0;
+
+	m->header.flags = VHOST_USER_VERSION | (op & 0x10 ? VHOST_USER_NEED_REPLY : 0);
+	m->fds[0] = f.record;
+	m->fd_count = map;
+	if (f.dialect != VHOST_USER_PROTOCOL_F_SHMEM_PRIVATE) {
+		m->header.request =
+			map ? VHOST_USER_BACKEND_SHMEM_MAP : VHOST_USER_BACKEND_SHMEM_UNMAP;
+		m->header.size = sizeof(m->payload.mmap);
+		m->payload.mmap = (struct vhost_user_mmap){
+			.id = SHM_ID, .shm_offset = offset, .len = 4096, .flags = 1};
+	} else if (map) {
+		m->header.request = VHOST_USER_BACKEND_MAP_PRIVATE;
+		m->header.size = sizeof(m->payload.map_private);
+		m->payload.map_private = (struct vhost_user_map_private){
+			.id = SHM_ID, .shm_offset = offset, .len = 4096, .flags = 3};
+	} else {
+		m->header.request = VHOST_USER_BACKEND_UNMAP_PRIVATE;
+		m->header.size = sizeof(m->payload.unmap_private);
+		m->payload.unmap_private = (struct vhost_user_unmap_private){
+			.id = SHM_ID, .shm_offset = offset, .len = 4096};
+	}
+}
+
+/* One request about shared memory, and no look at the answer. */
+static void ask_for_shm(uint8_t op)
+{
+	struct message m = {.fd_count = 0};
+	uint8_t rest[64];
+
+	if (f.channel >= 0) {
+		fill_shm(&m, op, (uint64_t)(fuzz_u8(f.in) % SHM_PAGES) * VMM_VIRTIO_SHM_PAGE);
+		send_changed(f.channel, &m);
+		(void)!recv(f.channel, rest, sizeof(rest), MSG_DONTWAIT);
+	}
+}
+
 /* The back end's turn: it answers what it was asked, in its way. */
 static void act(void)
 {
@@ -311,6 +417,10 @@ static void act(void)
 
 		check_request(&request);
 		keep_fds(&request);
+		if (f.dialect != 0 && f.in->size > 0 && request.header.request % 4 == 3) {
+			/* Before it answers, and while the front end waits. */
+			ask_for_shm(fuzz_u8(f.in));
+		}
 		if (fill(&reply, &request)) {
 			send_changed(f.back, &reply);
 		}
@@ -392,12 +502,18 @@ static bool create(void)
 		.queue_count = QUEUES,
 		.queue_sizes = queue_sizes,
 		.config_len = CONFIG_LEN,
+		.shm_any = f.dialect != 0,
 		.deadline_ms = DEADLINE_MS,
 		.waits = f.waits,
 		.on_lost = on_lost,
 	};
 	struct vmm_carrier_config carrier = {
-		.mem = f.fix.mem, .loop = f.loop, .queue_irqs = irqs, .kick_fds = f.kicks};
+		.mem = f.fix.mem,
+		.loop = f.loop,
+		.queue_irqs = irqs,
+		.kick_fds = f.kicks,
+		.shm = &shm_ops,
+	};
 	struct vmm_error err = {0};
 	int ret;
 
@@ -409,6 +525,12 @@ static bool create(void)
 		return false;
 	}
 	REQUIRE(vmm_vhost_frontend_is_connected(f.dev));
+	if (f.dev->shm_count != (f.dialect != 0) ||
+	    (f.dialect != 0 && (f.dev->shm[0].id != SHM_ID || f.dev->shm[0].len != SHM_LEN))) {
+		/* Others than what this file knows to judge. */
+		vmm_virtio_device_destroy(f.dev);
+		return false;
+	}
 	REQUIRE(vmm_carrier_create(&f.carrier, f.dev, &carrier, NULL) == 0);
 	return true;
 }
@@ -468,7 +590,9 @@ static void step_request(uint8_t op)
 				       0}};
 	uint8_t rest[64];
 
-	if (f.channel >= 0) {
+	if (f.dialect != 0 && (op & 0x40)) {
+		ask_for_shm(op);
+	} else if (f.channel >= 0) {
 		send_changed(f.channel, &m);
 		(void)!recv(f.channel, rest, sizeof(rest), MSG_DONTWAIT);
 	}
@@ -533,10 +657,14 @@ static void check(void)
 	/* A driver that runs a device that nobody serves, or will, knows of it. */
 	REQUIRE(served || (status & VMM_VIRTIO_S_DRIVER_OK) == 0 ||
 		(status & VMM_VIRTIO_S_NEEDS_RESET) != 0);
+	REQUIRE((status & VMM_VIRTIO_S_DRIVER_OK) != 0 || !is_anything_mapped());
 }
 
 static void run(struct fuzz_input *in)
 {
+	static const uint64_t dialects[] = {
+		VHOST_USER_PROTOCOL_F_SHMEM, VHOST_USER_PROTOCOL_F_SHMEM_PRIVATE,
+		VHOST_USER_PROTOCOL_F_SHMEM_2026, VHOST_USER_PROTOCOL_F_SHMEM_2025};
 	uint8_t how;
 
 	judge_rules(0);
@@ -545,6 +673,8 @@ static void run(struct fuzz_input *in)
 	f.lost = 0;
 	how = fuzz_u8(in);
 	f.waits = how & 1;
+	f.dialect = how & 2 ? dialects[how >> 2 & 3] : 0;
+	memset(f.mapped, 0, sizeof(f.mapped));
 	memset(f.rings, 0, 0x4000);
 	if (create()) {
 		for (unsigned i = 0; i < STEPS_MAX && in->size > 0; i++) {
@@ -552,6 +682,7 @@ static void run(struct fuzz_input *in)
 			check();
 		}
 		vmm_carrier_destroy(f.carrier);
+		REQUIRE(!is_anything_mapped());
 	}
 	hang_up(&f.back);
 	hang_up(&f.channel);

@@ -318,6 +318,11 @@ void judge_on_flush(void (*fn)(void *ctx, struct vmm_virtq *q), void *ctx)
 	judge.flush_ctx = ctx;
 }
 
+void judge_allow_reads(bool on)
+{
+	judge.reads_allowed = on;
+}
+
 void judge_flip(bool on)
 {
 	judge.flip = on;

@@ -111,6 +111,12 @@ void judge_lost(const struct vmm_virtq *q);
 #define JUDGE_ALL     31u
 void judge_rules(unsigned rules);
 
+/*
+ * What is read of guest memory while this is on is not judged: for devices whose requests name
+ * memory that lies in no chain.
+ */
+void judge_allow_reads(bool on);
+
 /* What has been judged since the process began. */
 struct judge_totals {
 	uint64_t pops;

@@ -125,6 +125,7 @@ struct judge {
 	void (*on_flush)(void *ctx, struct vmm_virtq *q);
 	void *flush_ctx;
 	bool flip;
+	bool reads_allowed;
 	bool sees_loads;
 	jmp_buf *kill;
 	unsigned kill_after;

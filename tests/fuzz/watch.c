@@ -227,7 +227,7 @@ void watch_load(const void *p, size_t len)
 {
 	uintptr_t start = (uintptr_t)p;
 
-	if (!is_near(start, len) || len == 0 || !in_ram(start, len)) {
+	if (!is_near(start, len) || len == 0 || judge.reads_allowed || !in_ram(start, len)) {
 		return;
 	}
 	watch_settle();

@@ -32,6 +32,13 @@ case_window()
 
 	is "a pattern on all of it" guest 'gpu_probe fb fill'
 	picture_soon "the window shows it" take_desktop "$work/all.ppm" "$gpu_probe" pattern 800 600
+	# Each of the window's buffers is filled once.
+	for _ in 1 2 3; do
+		guest 'gpu_probe fb change 200 200 10 10' >/dev/null
+		sleep 1
+	done
+	is "it is filled again" guest 'gpu_probe fb fill'
+	picture_soon "and shown" take_desktop "$work/again.ppm" "$gpu_probe" pattern 800 600
 	sleep 1
 	before=$(counter screen copied_bytes)
 	is "ten by ten points of it inverted" guest 'gpu_probe fb change 100 50 10 10'

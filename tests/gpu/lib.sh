@@ -164,7 +164,7 @@ vm_create()
 	"$VMM_CLI" vmm --api-socket "path=$run/vmm" --log-file "$run/log" </dev/null >"$run/stderr" 2>&1 &
 	vm_pids[$1]=$!
 	soon test -S "$run/vmm" || return 1
-	config=$(jq -n --arg dir "$GPU_WORK" --arg run "$run" --argjson gpu "$2" '{payload: {kernel: "\($dir)/vmlinux",
+	config=$(jq -n --arg name "$1" --arg dir "$GPU_WORK" --arg run "$run" --argjson gpu "$2" '{name: $name, payload: {kernel: "\($dir)/vmlinux",
 		initramfs: "\($dir)/initrd", cmdline: "console=ttyS0 panic=-1 quiet mitigations=off"},
 		memory: {size: 268435456}, console: {mode: "Pty"}, serial: {mode: "File", file: "\($run)/serial.log"},
 		gpu: $gpu}')

@@ -227,6 +227,8 @@ END_TEST
  */
 static void assert_stopped(struct vmm_exit how, const char *otherwise)
 {
+	printf("figure: shared memory where nothing is mapped: %s\n",
+	       how.reason == VMM_EXIT_CRASH ? how.detail : "KVM interprets the access");
 	if (how.reason != VMM_EXIT_CRASH) {
 		assert_powered_off(how);
 		guest_assert_line(&guest, otherwise);

@@ -181,6 +181,37 @@ START_TEST(config_answer_to_a_write_is_seen_and_counted_but_not_told)
 }
 END_TEST
 
+static void count_call(void *ctx)
+{
+	++*(unsigned *)ctx;
+}
+
+START_TEST(config_answer_to_a_write_is_not_told_the_transport)
+{
+	struct vmm_carrier_config config = {.on_config = count_call};
+	struct vmm_virtio_ops ops;
+	struct vmm_carrier *c;
+	struct testdev dev;
+	unsigned calls = 0;
+	uint8_t byte = 77;
+
+	testdev_init(&dev);
+	ops = *dev.base.ops;
+	ops.set_config = answer_config;
+	dev.base.ops = &ops;
+	config.ctx = &calls;
+	ck_assert_int_eq(vmm_loop_create(&config.loop), 0);
+	ck_assert_int_eq(vmm_carrier_create(&c, &dev.base, &config, NULL), 0);
+	vmm_carrier_write_config(c, 3, &byte, 1);
+	ck_assert_uint_eq(dev.base.config[3], 77);
+	ck_assert_uint_eq(calls, 0);
+	ck_assert_int_eq(vmm_virtio_config_update(&dev.base, 3, &byte, 1), 0);
+	ck_assert_uint_eq(calls, 1);
+	vmm_carrier_destroy(c);
+	vmm_loop_destroy(config.loop);
+}
+END_TEST
+
 START_TEST(config_generation_never_comes_back_to_what_was_read)
 {
 	struct fixture f;
@@ -462,6 +493,7 @@ int main(void)
 		{config_write_to_a_device_without_set_config_is_ignored, 1},
 		{config_update_is_seen_counted_and_told_once_driver_ok, 1},
 		{config_answer_to_a_write_is_seen_and_counted_but_not_told, 1},
+		{config_answer_to_a_write_is_not_told_the_transport, 1},
 		{config_generation_never_comes_back_to_what_was_read, 1},
 		{config_update_outside_is_refused, 1},
 		{create_checks_the_device, DEVICES},

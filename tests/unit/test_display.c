@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* Displays: regions, the picture in a file. */
 #include <errno.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "display/region.h"
@@ -235,6 +237,63 @@ START_TEST(display_file_reader_believes_nothing)
 }
 END_TEST
 
+/* ---- somebody writes while somebody reads ---- */
+
+#define LARGE 512u
+
+static uint32_t ink;
+
+static void paint(void *ctx, const struct vmm_display_rect *rect, void *dst, size_t stride)
+{
+	(void)ctx;
+	(void)rect;
+	for (size_t i = 0; i < LARGE * stride / 4; i++) {
+		memcpy((uint8_t *)dst + i * 4, &ink, 4);
+	}
+}
+
+static void *write_on(void *stop)
+{
+	const struct vmm_display_rect everything = {0, 0, LARGE, LARGE};
+	const struct timespec rest = {.tv_nsec = 500000};
+
+	while (!__atomic_load_n((bool *)stop, __ATOMIC_RELAXED)) {
+		ink++;
+		(void)vmm_display_present(display, 0, &everything, 1);
+		(void)nanosleep(&rest, NULL);
+	}
+	return NULL;
+}
+
+START_TEST(display_file_is_never_read_half_written)
+{
+	const struct vmm_display_picture p = {
+		.width = LARGE, .height = LARGE, .format = 2, .source = {.copy = paint}};
+	struct vmm_display_image image;
+	bool stop = false;
+	unsigned whole = 0;
+	pthread_t writer;
+
+	start();
+	vmm_display_set(display, 0, &p);
+	ck_assert_int_eq(pthread_create(&writer, NULL, write_on, &stop), 0);
+	for (unsigned i = 0; whole < 200 && i < 1000; i++) {
+		if (vmm_display_file_read(fd, &image, NULL) != 0) {
+			continue;
+		}
+		for (size_t at = 4; at < LARGE * LARGE * 4ul; at += 4) {
+			SUITE_REQUIRE(memcmp(image.pixels, image.pixels + at, 4) == 0);
+		}
+		whole++;
+		free(image.pixels);
+	}
+	__atomic_store_n(&stop, true, __ATOMIC_RELAXED);
+	ck_assert_int_eq(pthread_join(writer, NULL), 0);
+	ck_assert_uint_gt(whole, 0);
+	finish();
+}
+END_TEST
+
 START_TEST(display_pictures_out_of_range_are_not_shown)
 {
 	static const struct vmm_display_picture bad[] = {
@@ -296,6 +355,7 @@ int main(void)
 		{region_intersections_do_not_wrap, 1},
 		{display_file_holds_the_picture, 1},
 		{display_file_reader_believes_nothing, 1},
+		{display_file_is_never_read_half_written, 1},
 		{display_pictures_out_of_range_are_not_shown, 5},
 		{display_null_takes_everything, 1},
 		{display_file_fails_cleanly, 1},

@@ -159,6 +159,27 @@ START_TEST(what_is_sent_before_the_connection_is_there_waits_for_it)
 }
 END_TEST
 
+START_TEST(a_connection_that_comes_too_late_is_closed)
+{
+	const uint8_t bytes[3000] = {0};
+	struct channel_fix f;
+	int ret = 0;
+
+	channel_start(&f, NULL);
+	f.late = true;
+	ck_assert_int_eq(channel_init(&f, 20, XD_CHANNEL_WAYLAND), 0);
+	for (unsigned i = 0; i < 1000 && ret == 0; i++) {
+		ret = channel_send(&f, bytes, sizeof(bytes), 0, NULL, NULL);
+	}
+	ck_assert_int_eq(ret, -ENOSPC);
+	vmm_gpu_channel_connected(f.channel, f.other_end);
+	f.other_end = -1;
+	ck_assert_int_eq(recv(f.compositor, &(char){0}, 1, MSG_DONTWAIT), 0);
+	ck_assert_uint_eq(channel_receive(&f)->len, 0);
+	channel_stop(&f);
+}
+END_TEST
+
 START_TEST(one_message_for_each_poll)
 {
 	struct channel_fix f;
@@ -563,6 +584,7 @@ int main(void)
 		{bytes_cross_both_ways_as_they_are, 1},
 		{several_commands_of_one_submit_are_all_done, 1},
 		{what_is_sent_before_the_connection_is_there_waits_for_it, 1},
+		{a_connection_that_comes_too_late_is_closed, 1},
 		{one_message_for_each_poll, 1},
 		{a_source_that_no_poll_wants_is_not_watched, 1},
 		{no_compositor_is_an_end_of_file, 1},

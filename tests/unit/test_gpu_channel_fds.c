@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -251,6 +252,7 @@ END_TEST
 /* What the guest cannot have ends its connection, and only it. */
 START_TEST(hostile_descriptor_hangs_up)
 {
+	const uint8_t bytes[4000] = {0};
 	struct channel_fix f;
 	int fds[3];
 	int pair[2];
@@ -286,11 +288,42 @@ START_TEST(hostile_descriptor_hangs_up)
 	}
 	fds[1] = pair[0];
 	fds[2] = pair[1];
-	compositor_says(&f, "message", 7, fds, 3);
+	/* Too long for one message: nothing of the rest comes either. */
+	compositor_says(&f, bytes, sizeof(bytes), fds, 3);
 	ck_assert_uint_eq(channel_receive(&f)->len, 0);
+	ck_assert_int_eq(channel_poll(&f), 0);
+	(void)channel_run(&f);
+	ck_assert_uint_eq(f.done_count, 1);
 	ck_assert_int_eq(recv(f.compositor, &(char){0}, 1, MSG_DONTWAIT), 0);
 	if (_i == 5) {
 		f.budget.used -= 4096;
+	}
+	channel_stop(&f);
+}
+END_TEST
+
+/* With no room for all that came, nobody can tell what is missing. */
+START_TEST(descriptors_that_get_lost_hang_up)
+{
+	struct channel_fix f;
+	struct rlimit limit;
+	struct rlimit less;
+	int ends[3][2];
+	int fds[3];
+
+	channel_start_open(&f, NULL);
+	for (unsigned i = 0; i < 3; i++) {
+		ck_assert_int_eq(pipe2(ends[i], O_CLOEXEC), 0);
+		fds[i] = ends[i][1];
+	}
+	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	less = (struct rlimit){.rlim_cur = (rlim_t)fds[1] + 1, .rlim_max = limit.rlim_max};
+	compositor_says(&f, "three", 5, fds, 3);
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &less), 0);
+	ck_assert_uint_eq(channel_receive(&f)->len, 0);
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	for (unsigned i = 0; i < 3; i++) {
+		(void)close(ends[i][0]);
 	}
 	channel_stop(&f);
 }
@@ -340,7 +373,6 @@ START_TEST(read_pipes_have_the_numbers_that_both_sides_count)
 		int fd = ask_for_pipe(&f, FIRST_PIPE + i);
 
 		(void)close(fd);
-		(void)channel_receive;
 		ck_assert_int_eq(channel_poll(&f), 0);
 		channel_run_until(&f, i + 1);
 		ck_assert_uint_eq(channel_read(&f)->id, FIRST_PIPE + i);
@@ -550,15 +582,16 @@ END_TEST
 START_TEST(more_pipes_than_allowed_hang_up)
 {
 	struct channel_fix f;
+	const uint32_t ids[] = {BLOB, FIRST_PIPE + GPU_PIPES_MAX};
+	const uint32_t types[] = {XD_ID_BLOB, XD_ID_READ_PIPE};
 	int fds[GPU_PIPES_MAX];
-	uint32_t id;
 
 	channel_start_open(&f, NULL);
 	for (unsigned i = 0; i < GPU_PIPES_MAX; i++) {
 		fds[i] = ask_for_pipe(&f, FIRST_PIPE + i);
 	}
-	id = FIRST_PIPE + GPU_PIPES_MAX;
-	ck_assert_int_eq(channel_send(&f, "x", 1, 1, &id, &pipe_type), -ENOSPC);
+	f.blob = pattern_file(10, 1);
+	ck_assert_int_eq(channel_send(&f, "x", 1, 2, ids, types), -ENOSPC);
 	ck_assert_uint_eq(channel_receive(&f)->len, 0);
 	vmm_gpu_close_fds(fds, GPU_PIPES_MAX);
 	channel_stop(&f);
@@ -602,6 +635,7 @@ int main(void)
 		{hostile_file_that_shrinks_later_changes_nothing, 1},
 		{no_keymap_is_a_page_of_zeroes, 1},
 		{hostile_descriptor_hangs_up, 6},
+		{descriptors_that_get_lost_hang_up, 1},
 		{files_that_nobody_takes_end_with_the_channel, 1},
 		{read_pipes_have_the_numbers_that_both_sides_count, 1},
 		{long_text_arrives_from_a_writer_that_is_slow, 1},

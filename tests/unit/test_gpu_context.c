@@ -318,6 +318,11 @@ static int recv_fd(int socket, size_t len)
 	return fds[0];
 }
 
+static size_t put_pool(uint8_t *buf, uint32_t size)
+{
+	return wlmsg(buf, SHM, VMM_WL_RQ_WL_SHM_CREATE_POOL, "uu", FREE_ID, size);
+}
+
 START_TEST(client_sees_the_globals_of_the_list_alone)
 {
 	struct gpu_client c;
@@ -334,21 +339,17 @@ END_TEST
 START_TEST(hostile_client_that_breaks_the_protocol_is_hung_up)
 {
 	const char *const interfaces[] = {"zwlr_screencopy_manager_v1", "wl_compositor"};
-	uint32_t words[32] = {3};
-	uint8_t buf[256];
+	uint8_t buf[WLMSG_MAX];
 	struct gpu_client c;
 	struct gpu_fix f;
-	unsigned n;
 	size_t len;
 
 	gpu_start(&f, NULL);
 	gpu_client_start(&c, &f, 3, 10);
 	gpu_client_bind(&c);
 	/* The one is on no list, the other was not announced. */
-	n = wl_string(words, 1, interfaces[_i]);
-	words[n++] = 1;
-	words[n++] = 6;
-	len = wl_put(buf, 0, 2, 0, words, n);
+	len = wlmsg(buf, REGISTRY, VMM_WL_RQ_WL_REGISTRY_BIND, "usuu", 4u, interfaces[_i], 1u,
+		    FREE_ID);
 	ck_assert_uint_ge(gpu_client_send(&c, buf, len, 0, NULL, NULL), RESP_ERR_UNSPEC);
 	ck_assert_int_eq(recv(c.compositor, buf, sizeof(buf), MSG_DONTWAIT), 0);
 	ck_assert_uint_eq(gpu_client_receive(&c)->len, 0);
@@ -358,7 +359,7 @@ END_TEST
 
 START_TEST(compositor_that_breaks_the_protocol_is_hung_up)
 {
-	uint8_t buf[64];
+	uint8_t buf[WLMSG_MAX];
 	struct gpu_client c;
 	struct gpu_fix f;
 	size_t len;
@@ -366,7 +367,7 @@ START_TEST(compositor_that_breaks_the_protocol_is_hung_up)
 	gpu_start(&f, NULL);
 	gpu_client_start(&c, &f, 3, 10);
 	gpu_client_bind(&c);
-	len = wl_put(buf, 0, 77, 3, NULL, 0);
+	len = wlmsg(buf, 77, 3, "");
 	ck_assert_int_eq(write(c.compositor, buf, len), (ssize_t)len);
 	ck_assert_uint_eq(gpu_client_receive(&c)->len, 0);
 	ck_assert_int_eq(recv(c.compositor, buf, sizeof(buf), MSG_DONTWAIT), 0);
@@ -374,15 +375,85 @@ START_TEST(compositor_that_breaks_the_protocol_is_hung_up)
 }
 END_TEST
 
+/* More than the filter gives out at a time, and more than one sendmsg has. */
+START_TEST(many_requests_of_one_submit_all_go_through)
+{
+	static uint8_t payload[60000];
+	static uint8_t heard[60000];
+	struct xd_send send = {.h = {.cmd = XD_SEND}};
+	struct gpu_client c;
+	struct gpu_fix f;
+	size_t len = sizeof(send);
+	size_t got = 0;
+
+	gpu_start(&f, NULL);
+	gpu_client_start(&c, &f, 3, 10);
+	gpu_client_bind(&c);
+	for (uint32_t i = 0; i < 4000; i++) {
+		len += wlmsg(payload + len, VMM_WL_DISPLAY_ID, VMM_WL_RQ_WL_DISPLAY_SYNC, "u",
+			     FREE_ID + i);
+	}
+	send.h.size = (uint16_t)len;
+	send.len = (uint32_t)(len - sizeof(send));
+	memcpy(payload, &send, sizeof(send));
+	ck_assert_uint_eq(gpu_submit(&f, 3, payload, len), RESP_OK_NODATA);
+	for (ssize_t n = 1; n > 0; got += n > 0 ? (size_t)n : 0) {
+		n = recv(c.compositor, heard + got, sizeof(heard) - got, MSG_DONTWAIT);
+	}
+	ck_assert_uint_eq(got, send.len);
+	ck_assert_mem_eq(heard, payload + sizeof(send), got);
+	gpu_stop(&f);
+}
+END_TEST
+
+/* What the filter answers in the compositor's stead, and in the client's. */
+START_TEST(answers_of_the_filter_go_where_the_question_came_from)
+{
+	enum { SOURCE = FREE_ID, DEVICE };
+	const struct vmm_gpu_config config = {.contexts = true, .vm_name = "vm"};
+	uint8_t buf[WLMSG_MAX];
+	struct gpu_client c;
+	struct gpu_fix f;
+	uint8_t heard[64];
+	size_t len;
+
+	gpu_start(&f, &config);
+	gpu_client_start(&c, &f, 3, 10);
+	gpu_client_bind(&c);
+	len = wlmsg(buf, DATA_MANAGER, VMM_WL_RQ_WL_DATA_DEVICE_MANAGER_CREATE_DATA_SOURCE, "u",
+		    SOURCE);
+	len += wlmsg(buf + len, DATA_MANAGER, VMM_WL_RQ_WL_DATA_DEVICE_MANAGER_GET_DATA_DEVICE,
+		     "uu", DEVICE, SEAT);
+	gpu_client_says(&c, buf, len);
+	/* Nothing may leave: the compositor never hears of it, the client hears that it is over. */
+	len = wlmsg(buf, DEVICE, VMM_WL_RQ_WL_DATA_DEVICE_SET_SELECTION, "uu", SOURCE, 1u);
+	ck_assert_uint_eq(gpu_client_send(&c, buf, len, 0, NULL, NULL), RESP_OK_NODATA);
+	ck_assert_int_lt(recv(c.compositor, heard, sizeof(heard), MSG_DONTWAIT), 0);
+	len = wlmsg(buf, SOURCE, VMM_WL_EV_WL_DATA_SOURCE_CANCELLED, "");
+	ck_assert_uint_eq(gpu_client_receive(&c)->len, len);
+	ck_assert_mem_eq(c.ring + sizeof(struct xd_send), buf, len);
+	/* Nothing may come in: the offer is destroyed for the client, which is not told. */
+	len = wlmsg(buf, DEVICE, VMM_WL_EV_WL_DATA_DEVICE_DATA_OFFER, "u", VMM_WL_SERVER_BASE);
+	len += wlmsg(buf + len, DEVICE, VMM_WL_EV_WL_DATA_DEVICE_SELECTION, "u",
+		     VMM_WL_SERVER_BASE);
+	ck_assert_int_eq(write(c.compositor, buf, len), (ssize_t)len);
+	ck_assert_int_ge(gpu_client_poll(&c, 0, 1), 0);
+	fakedrv_kick(f.drv, 0);
+	len = wlmsg(buf, VMM_WL_SERVER_BASE, VMM_WL_RQ_WL_DATA_OFFER_DESTROY, "");
+	ck_assert_int_eq(recv(c.compositor, heard, sizeof(heard), MSG_DONTWAIT), (ssize_t)len);
+	ck_assert_mem_eq(heard, buf, len);
+	gpu_stop(&f);
+}
+END_TEST
+
 START_TEST(keymap_becomes_a_blob_with_the_same_bytes)
 {
 	const size_t size = 23851;
-	const uint32_t words[] = {1, (uint32_t)size};
 	const struct xd_send *m;
 	uint8_t *map = malloc(size);
 	struct gpu_client c;
 	struct gpu_fix f;
-	uint8_t buf[64];
+	uint8_t buf[WLMSG_MAX];
 	struct iovec iov = {buf, 0};
 	uint8_t *seen;
 	int fd;
@@ -395,7 +466,7 @@ START_TEST(keymap_becomes_a_blob_with_the_same_bytes)
 	}
 	fd = memfd_create("keymap", MFD_CLOEXEC);
 	ck_assert_int_eq(write(fd, map, size), (ssize_t)size);
-	iov.iov_len = wl_put(buf, 0, 4, 0, words, 2);
+	iov.iov_len = wlmsg(buf, KEYBOARD, VMM_WL_EV_WL_KEYBOARD_KEYMAP, "uu", 1u, (uint32_t)size);
 	ck_assert_int_eq(vmm_gpu_send_fds(c.compositor, &iov, &fd, 1), (ssize_t)iov.iov_len);
 	(void)close(fd);
 	m = gpu_client_receive(&c);
@@ -423,12 +494,11 @@ END_TEST
 /* The guest draws into a blob; the compositor, which was given it as a pool, sees that. */
 START_TEST(pool_is_the_memory_that_the_guest_writes_to)
 {
-	const uint32_t words[] = {6, 65536};
 	const uint32_t res = 20;
 	const uint32_t type = XD_ID_BLOB;
 	struct gpu_client c;
 	struct gpu_fix f;
-	uint8_t buf[64];
+	uint8_t buf[WLMSG_MAX];
 	uint8_t *drawn;
 	uint8_t *seen;
 	uint32_t item;
@@ -442,7 +512,7 @@ START_TEST(pool_is_the_memory_that_the_guest_writes_to)
 	ck_assert_uint_eq(gpu_host_blob(&f, 3, res, item, 65536, 1), RESP_OK_NODATA);
 	ck_assert_uint_eq(gpu_map(&f, res, 0), RESP_OK_MAP_INFO);
 	ck_assert_uint_eq(gpu_attach(&f, 3, res), RESP_OK_NODATA);
-	len = wl_put(buf, 0, 5, 0, words, 2);
+	len = put_pool(buf, 65536);
 	ck_assert_uint_eq(gpu_client_send(&c, buf, len, 1, &res, &type), RESP_OK_NODATA);
 	fd = recv_fd(c.compositor, len);
 	seen = mmap(NULL, 65536, PROT_READ, MAP_SHARED, fd, 0);
@@ -462,12 +532,11 @@ END_TEST
 
 START_TEST(resource_of_another_context_is_not_sent)
 {
-	const uint32_t words[] = {6, 4096};
 	const uint32_t type = XD_ID_BLOB;
 	const uint32_t res = 20;
 	struct gpu_client c[2];
 	struct gpu_fix f;
-	uint8_t buf[64];
+	uint8_t buf[WLMSG_MAX];
 	uint32_t item;
 	size_t len;
 
@@ -480,12 +549,35 @@ START_TEST(resource_of_another_context_is_not_sent)
 	ck_assert_uint_eq(gpu_host_blob(&f, 3, res, item, 4096, 1), RESP_ERR_INVALID_PARAMETER);
 	ck_assert_uint_eq(gpu_host_blob(&f, 4, res, item, 4096, 1), RESP_OK_NODATA);
 	ck_assert_uint_eq(gpu_attach(&f, 4, res), RESP_OK_NODATA);
-	len = wl_put(buf, 0, 5, 0, words, 2);
+	len = put_pool(buf, 4096);
 	ck_assert_uint_ge(gpu_client_send(&c[0], buf, len, 1, &res, &type), RESP_ERR_UNSPEC);
 	ck_assert_uint_eq(gpu_attach(&f, 3, res), RESP_OK_NODATA);
 	ck_assert_uint_eq(gpu_detach(&f, 3, res), RESP_OK_NODATA);
 	ck_assert_uint_ge(gpu_client_send(&c[0], buf, len, 1, &res, &type), RESP_ERR_UNSPEC);
 	ck_assert_int_lt(recv(c[0].compositor, buf, sizeof(buf), MSG_DONTWAIT), 0);
+	gpu_stop(&f);
+}
+END_TEST
+
+START_TEST(context_in_the_place_of_another_inherits_nothing)
+{
+	const uint32_t type = XD_ID_BLOB;
+	const uint32_t res = 20;
+	uint8_t buf[WLMSG_MAX];
+	struct gpu_client c;
+	struct gpu_fix f;
+	size_t len;
+
+	gpu_start(&f, NULL);
+	gpu_client_start(&c, &f, 3, 10);
+	ck_assert_uint_eq(gpu_host_blob(&f, 3, res, gpu_client_template(&c, 4096), 4096, 1),
+			  RESP_OK_NODATA);
+	ck_assert_uint_eq(gpu_attach(&f, 3, res), RESP_OK_NODATA);
+	ck_assert_uint_eq(gpu_ctx_destroy(&f, 3), RESP_OK_NODATA);
+	gpu_client_start(&c, &f, 4, 30);
+	gpu_client_bind(&c);
+	len = put_pool(buf, 4096);
+	ck_assert_uint_ge(gpu_client_send(&c, buf, len, 1, &res, &type), RESP_ERR_UNSPEC);
 	gpu_stop(&f);
 }
 END_TEST
@@ -571,7 +663,6 @@ START_TEST(context_that_is_destroyed_frees_everything)
 		gpu_client_start(&c, &f, 3, 10);
 		ck_assert_int_ge(gpu_client_poll(&c, 0, i), 0);
 		fakedrv_kick(f.drv, 0);
-		(void)vmm_carrier_kick;
 		ck_assert_uint_eq(fakedrv_outstanding(f.drv, 0), 1);
 		{
 			struct gpu_header h = {.type = CMD_CTX_DESTROY, .ctx_id = 3};
@@ -766,6 +857,9 @@ int main(void)
 		{keymap_becomes_a_blob_with_the_same_bytes, 1},
 		{pool_is_the_memory_that_the_guest_writes_to, 1},
 		{resource_of_another_context_is_not_sent, 1},
+		{context_in_the_place_of_another_inherits_nothing, 1},
+		{many_requests_of_one_submit_all_go_through, 1},
+		{answers_of_the_filter_go_where_the_question_came_from, 1},
 		{hostile_ring_that_is_taken_away_is_not_written, 3},
 		{hostile_ring_without_room_is_no_ring, 1},
 		{context_that_is_destroyed_frees_everything, 1},

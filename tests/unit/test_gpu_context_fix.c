@@ -326,48 +326,6 @@ uint32_t gpu_client_template(struct gpu_client *c, uint32_t bytes)
 
 /* ---- Wayland ---- */
 
-size_t wl_put(uint8_t *buf, size_t at, uint32_t object, uint32_t opcode, const uint32_t *words,
-	      unsigned count)
-{
-	uint32_t head[2] = {object, (uint32_t)(8 + count * 4) << 16 | opcode};
-
-	memcpy(buf + at, head, sizeof(head));
-	if (count > 0) {
-		memcpy(buf + at + 8, words, count * sizeof(*words));
-	}
-	return at + 8 + count * sizeof(*words);
-}
-
-unsigned wl_string(uint32_t *words, unsigned count, const char *text)
-{
-	size_t len = strlen(text) + 1;
-	size_t padded = (len + 3) / 4;
-
-	words[count] = (uint32_t)len;
-	memset(words + count + 1, 0, padded * 4);
-	memcpy(words + count + 1, text, len);
-	return count + 1 + (unsigned)padded;
-}
-
-static size_t put_global(uint8_t *buf, size_t at, uint32_t name, const char *interface)
-{
-	uint32_t words[32] = {name};
-	unsigned n = wl_string(words, 1, interface);
-
-	words[n++] = 1;
-	return wl_put(buf, at, 2, 0, words, n);
-}
-
-static size_t put_bind(uint8_t *buf, size_t at, uint32_t name, const char *interface, uint32_t id)
-{
-	uint32_t words[32] = {name};
-	unsigned n = wl_string(words, 1, interface);
-
-	words[n++] = 1;
-	words[n++] = id;
-	return wl_put(buf, at, 2, 0, words, n);
-}
-
 /* The compositor has heard exactly this. */
 static void hears(struct gpu_client *c, const uint8_t *bytes, size_t len)
 {
@@ -377,25 +335,40 @@ static void hears(struct gpu_client *c, const uint8_t *bytes, size_t len)
 	ck_assert_mem_eq(heard, bytes, len);
 }
 
+static size_t put_global(uint8_t *buf, uint32_t name, const char *interface)
+{
+	return wlmsg(buf, REGISTRY, VMM_WL_EV_WL_REGISTRY_GLOBAL, "usu", name, interface, 1u);
+}
+
+static size_t put_bind(uint8_t *buf, uint32_t name, const char *interface, uint32_t id)
+{
+	return wlmsg(buf, REGISTRY, VMM_WL_RQ_WL_REGISTRY_BIND, "usuu", name, interface, 1u, id);
+}
+
+void gpu_client_says(struct gpu_client *c, const uint8_t *bytes, size_t len)
+{
+	ck_assert_uint_eq(gpu_client_send(c, bytes, len, 0, NULL, NULL), RESP_OK_NODATA);
+	hears(c, bytes, len);
+}
+
 void gpu_client_bind(struct gpu_client *c)
 {
-	const uint32_t registry = 2;
-	const uint32_t keyboard = 4;
-	uint8_t buf[512];
+	uint8_t buf[WLMSG_MAX];
 	size_t allowed;
-	size_t len = wl_put(buf, 0, 1, 1, &registry, 1);
+	size_t len =
+		wlmsg(buf, VMM_WL_DISPLAY_ID, VMM_WL_RQ_WL_DISPLAY_GET_REGISTRY, "u", REGISTRY);
 
-	ck_assert_uint_eq(gpu_client_send(c, buf, len, 0, NULL, NULL), RESP_OK_NODATA);
-	hears(c, buf, len);
-	len = put_global(buf, 0, 1, "wl_seat");
-	allowed = put_global(buf, len, 2, "wl_shm");
-	len = put_global(buf, allowed, 3, "zwlr_screencopy_manager_v1");
+	gpu_client_says(c, buf, len);
+	len = put_global(buf, 1, "wl_seat");
+	len += put_global(buf + len, 2, "wl_shm");
+	allowed = len + put_global(buf + len, 3, "wl_data_device_manager");
+	len = allowed + put_global(buf + allowed, 4, "zwlr_screencopy_manager_v1");
 	ck_assert_int_eq(write(c->compositor, buf, len), (ssize_t)len);
 	ck_assert_uint_eq(gpu_client_receive(c)->len, allowed);
 	ck_assert_mem_eq(c->ring + sizeof(struct xd_send), buf, allowed);
-	len = put_bind(buf, 0, 1, "wl_seat", 3);
-	len = wl_put(buf, len, 3, 1, &keyboard, 1);
-	len = put_bind(buf, len, 2, "wl_shm", 5);
-	ck_assert_uint_eq(gpu_client_send(c, buf, len, 0, NULL, NULL), RESP_OK_NODATA);
-	hears(c, buf, len);
+	len = put_bind(buf, 1, "wl_seat", SEAT);
+	len += wlmsg(buf + len, SEAT, VMM_WL_RQ_WL_SEAT_GET_KEYBOARD, "u", KEYBOARD);
+	len += put_bind(buf + len, 2, "wl_shm", SHM);
+	len += put_bind(buf + len, 3, "wl_data_device_manager", DATA_MANAGER);
+	gpu_client_says(c, buf, len);
 }

@@ -15,6 +15,8 @@
 #include "gpu/context_priv.h"
 #include "gpu/xdomain.h"
 #include "suite.h"
+#include "wayland/wire.h"
+#include "wlmsg.h"
 
 #define COMPOSITORS_MAX 130u
 #define REQUEST_ROOM    (128u << 10)
@@ -89,15 +91,17 @@ uint32_t gpu_client_template(struct gpu_client *c, uint32_t bytes);
 /* The answer of a slot's POLL. */
 const struct gpu_header *gpu_poll_answer(const struct gpu_fix *f, unsigned slot);
 
-/* ---- Wayland messages ---- */
+/* ---- Wayland ---- */
 
-/* Appends one; words are its arguments. Returns the length with it. */
-size_t wl_put(uint8_t *buf, size_t at, uint32_t object, uint32_t opcode, const uint32_t *words,
-	      unsigned count);
-/* Appends a string argument to words. Returns how many there are then. */
-unsigned wl_string(uint32_t *words, unsigned count, const char *text);
-/* What the client of a compositor with wl_seat (global 1), wl_shm (2) and one that is on no list
- * does to have a keyboard (object 4) and wl_shm (object 5). */
+/* Objects of a client, and the first id that is free. */
+enum { REGISTRY = 2, SEAT, KEYBOARD, SHM, DATA_MANAGER, FREE_ID };
+
+/* Says something that the compositor hears as it is. */
+void gpu_client_says(struct gpu_client *c, const uint8_t *bytes, size_t len);
+/*
+ * What the client of a compositor with wl_seat (global 1), wl_shm (2), wl_data_device_manager (3)
+ * and one that is on no list does to have these objects.
+ */
 void gpu_client_bind(struct gpu_client *c);
 
 #endif

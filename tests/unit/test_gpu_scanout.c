@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* virtio-gpu: what comes from guest memory to a screen, when, and how much of it. */
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
+#include "gpu/gpu_priv.h"
 #include "test_gpu_fix.h"
 
 #define SIDE 64u
@@ -221,6 +224,95 @@ START_TEST(scanout_two_screens_show_two_parts)
 }
 END_TEST
 
+/* ---- blobs ---- */
+
+#define STRIDE (SIDE * 4 + 16)
+#define FIRST  100u
+
+/* Bytes in guest memory, or in a memfd, as a device with contexts has them. */
+static struct gpu_resource *make_blob(enum gpu_kind kind, const uint8_t *bytes, uint32_t len)
+{
+	struct gpu *gpu = (struct gpu *)fakedrv_device(fix.drv);
+	struct gpu_mem_entry entry = {.addr = fakedrv_gpa(fix.drv, bytes), .length = len};
+	const struct iovec iov = {.iov_base = &entry, .iov_len = sizeof(entry)};
+	struct vmm_reader r = {.iov = &iov, .count = 1, .left = sizeof(entry)};
+	struct gpu_resource *res;
+
+	ck_assert_uint_eq(vmm_gpu_resource_add(gpu, 5, kind, &res), 0);
+	res->size = len;
+	if (kind == GPU_BLOB_GUEST) {
+		ck_assert_uint_eq(vmm_gpu_backing_attach(gpu, &res->backing, &r, 1), 0);
+	} else {
+		res->fd = memfd_create("blob", MFD_CLOEXEC);
+		ck_assert_int_eq(pwrite(res->fd, bytes, len, 0), len);
+	}
+	return res;
+}
+
+START_TEST(scanout_blob_is_shown_as_it_is)
+{
+	static const enum gpu_kind kinds[] = {GPU_BLOB_GUEST, GPU_BLOB_HOST};
+	const uint32_t len = FIRST + STRIDE * SIDE - 16;
+	struct gpu_set_scanout_blob set = {.rect = {1, 2, 8, 8},
+					   .resource_id = 5,
+					   .width = SIDE,
+					   .height = SIDE,
+					   .format = 2,
+					   .strides = {STRIDE},
+					   .offsets = {FIRST}};
+	struct gpu_resource *res;
+	uint8_t *bytes;
+
+	gpufix_start(&fix, NULL);
+	fix.canvas.fetches = true;
+	bytes = fakedrv_alloc(fix.drv, len);
+	for (uint32_t i = 0; i < len; i++) {
+		bytes[i] = (uint8_t)(i * 7 + i / 256);
+	}
+	res = make_blob(kinds[_i], bytes, len);
+	GPUFIX_OK(&fix, CMD_SET_SCANOUT_BLOB, set);
+	ck_assert_uint_eq(gpufix_transfer(&fix, 5, (struct gpu_rect){0, 0, 8, 8}, 0),
+			  RESP_OK_NODATA);
+	ck_assert_uint_eq(gpufix_flush(&fix, 5, (struct gpu_rect){0, 0, SIDE, SIDE}),
+			  RESP_OK_NODATA);
+	for (uint32_t y = 0; y < 8; y++) {
+		ck_assert_mem_eq(&fix.canvas.pixels[y * 8], bytes + FIRST + (y + 2) * STRIDE + 4,
+				 32);
+	}
+	/* There is nothing to transfer: a flush shows what it names. */
+	ck_assert_uint_eq(gpufix_flush(&fix, 5, (struct gpu_rect){4, 4, 1, 1}), RESP_OK_NODATA);
+	ck_assert_uint_eq(fix.canvas.presents, 2);
+	ck_assert_mem_eq(&fix.canvas.rects[0], (&(struct vmm_display_rect){3, 2, 1, 1}), 16);
+	/* One byte too far, rows that overlap, sums that wrap, a picture that is none. */
+	set.offsets[0] = FIRST + 1;
+	ck_assert_uint_eq(GPUFIX_COMMAND(&fix, CMD_SET_SCANOUT_BLOB, set),
+			  RESP_ERR_INVALID_PARAMETER);
+	set.offsets[0] = UINT32_MAX;
+	ck_assert_uint_eq(GPUFIX_COMMAND(&fix, CMD_SET_SCANOUT_BLOB, set),
+			  RESP_ERR_INVALID_PARAMETER);
+	set.offsets[0] = 0;
+	set.strides[0] = SIDE * 4 - 1;
+	ck_assert_uint_eq(GPUFIX_COMMAND(&fix, CMD_SET_SCANOUT_BLOB, set),
+			  RESP_ERR_INVALID_PARAMETER);
+	set.strides[0] = UINT32_MAX;
+	ck_assert_uint_eq(GPUFIX_COMMAND(&fix, CMD_SET_SCANOUT_BLOB, set),
+			  RESP_ERR_INVALID_PARAMETER);
+	set.strides[0] = STRIDE;
+	set.height = 0;
+	ck_assert_uint_eq(GPUFIX_COMMAND(&fix, CMD_SET_SCANOUT_BLOB, set),
+			  RESP_ERR_INVALID_PARAMETER);
+	/* A blob is no picture by itself. */
+	ck_assert_uint_eq(
+		GPUFIX_COMMAND(&fix, CMD_SET_SCANOUT,
+			       ((struct gpu_set_scanout){.rect = {0, 0, 8, 8}, .resource_id = 5})),
+		RESP_ERR_INVALID_RESOURCE_ID);
+	if (res->fd >= 0) {
+		ck_assert_int_eq(close(res->fd), 0);
+	}
+	gpufix_finish(&fix);
+}
+END_TEST
+
 /* ---- flushes that wait for a frame ---- */
 
 static int offer_flush(uint32_t flags)
@@ -360,6 +452,7 @@ int main(void)
 		{scanout_pixels_from_elsewhere_are_copied_at_once, 1},
 		{scanout_picture_outlives_its_memory, 1},
 		{scanout_two_screens_show_two_parts, 1},
+		{scanout_blob_is_shown_as_it_is, 2},
 		{scanout_fenced_flush_waits_for_the_frame, 1},
 		{scanout_flushes_do_not_wait_in_vain, 1},
 		{scanout_reset_drops_flushes_that_wait, 1},

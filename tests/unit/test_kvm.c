@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "faultinj.h"
@@ -278,6 +279,94 @@ END_TEST
 
 /* ---- vCPUs ---- */
 
+/* ---- windows ---- */
+
+#define WINDOW_LEN UINT64_C(0x200000)
+#define RAM_SIZE   UINT64_C(0x4000000)
+#define OUTSIDE    UINT64_C(0x200000000)
+
+static int window_map(struct vmm_window *w, uint64_t offset)
+{
+	int fd = memfd_create("window", MFD_CLOEXEC);
+	int ret;
+
+	ck_assert_int_ge(fd, 0);
+	ck_assert_int_eq(ftruncate(fd, 4096), 0);
+	ret = vmm_kvm_window_ops.map(w, offset, fd, 0, 4096, true);
+	(void)close(fd);
+	return ret;
+}
+
+START_TEST(kvm_window_lies_where_nothing_else_is)
+{
+	const struct vmm_mem_region ram = {.gpa = 0, .size = RAM_SIZE};
+	const struct vmm_window_ops *ops = &vmm_kvm_window_ops;
+	struct vmm_window *a;
+	struct vmm_window *b;
+	struct vmm_mem *mem;
+
+	ck_assert_int_eq(vmm_mem_create(&mem, &ram, 1, &err), 0);
+	ck_assert_int_eq(vmm_kvm_set_memory(kvm, mem, &err), 0);
+	ck_assert_int_eq(ops->create(kvm, WINDOW_LEN, &a), 0);
+	ck_assert_int_eq(ops->create(kvm, WINDOW_LEN, &b), 0);
+	/* KVM hears of it when there is something to see. */
+	ck_assert_int_eq(ops->place(a, true, RAM_SIZE - WINDOW_LEN), 0);
+	ck_assert_int_eq(window_map(a, 0), -EEXIST);
+	ck_assert_int_eq(ops->place(a, true, OUTSIDE), 0);
+	ck_assert_int_eq(window_map(a, 0), 0);
+	ck_assert_int_eq(ops->place(b, true, OUTSIDE), 0);
+	ck_assert_int_eq(window_map(b, 4096), -EEXIST);
+	/* When the other one moves, or is not there any more, there is room. */
+	ck_assert_int_eq(ops->place(a, true, OUTSIDE + WINDOW_LEN), 0);
+	ck_assert_int_eq(window_map(b, 4096), 0);
+	ck_assert_int_eq(ops->place(a, true, OUTSIDE), -EEXIST);
+	ck_assert_int_eq(ops->unmap(b, 4096, 4096), 0);
+	ops->clear(b);
+	ck_assert_int_eq(ops->place(a, true, OUTSIDE), 0);
+	ck_assert_int_eq(ops->place(a, false, 0), 0);
+	ck_assert_int_eq(ops->place(b, true, OUTSIDE), 0);
+	ck_assert_int_eq(window_map(b, 0), 0);
+	ops->destroy(b);
+	ops->destroy(a);
+	ops->destroy(NULL);
+	vmm_kvm_destroy(kvm);
+	kvm = NULL;
+	vmm_mem_destroy(mem);
+}
+END_TEST
+
+START_TEST(kvm_windows_are_limited)
+{
+	const struct vmm_window_ops *ops = &vmm_kvm_window_ops;
+	struct vmm_window *w;
+
+	for (unsigned i = 0; i < VMM_KVM_WINDOWS_MAX; i++) {
+		ck_assert_int_eq(ops->create(kvm, WINDOW_LEN, &w), 0);
+		ops->destroy(w);
+	}
+	ck_assert_int_eq(ops->create(kvm, WINDOW_LEN, &w), -ENOSPC);
+	ck_assert_ptr_null(w);
+}
+END_TEST
+
+/* What can be written is not to be had of a descriptor that can only be read; what is read can. */
+START_TEST(kvm_window_maps_what_the_file_allows)
+{
+	const struct vmm_window_ops *ops = &vmm_kvm_window_ops;
+	int fd = memfd_create("sealed", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	struct vmm_window *w;
+
+	ck_assert_int_eq(ftruncate(fd, 4096), 0);
+	ck_assert_int_eq(fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK), 0);
+	ck_assert_int_eq(ops->create(kvm, WINDOW_LEN, &w), 0);
+	ck_assert_int_eq(ops->map(w, 0, fd, 0, 4096, true), -EPERM);
+	ck_assert_int_eq(ops->map(w, 0, fd, 0, 4096, false), 0);
+	ck_assert_int_eq(ops->unmap(w, 0, 4096), 0);
+	ops->destroy(w);
+	(void)close(fd);
+}
+END_TEST
+
 START_TEST(kvm_vcpus_beyond_the_limit_are_refused)
 {
 	for (unsigned i = 0; i < VMM_KVM_VCPUS_MAX; i++) {
@@ -401,6 +490,9 @@ int main(void)
 	const TTest *const plain[] = {
 		kvm_check_of_another_file_is_refused,
 		kvm_check_names_what_is_missing,
+		kvm_window_lies_where_nothing_else_is,
+		kvm_windows_are_limited,
+		kvm_window_maps_what_the_file_allows,
 		kvm_vcpus_beyond_the_limit_are_refused,
 		kvm_gate_parks_and_runs_any_number_of_times,
 		kvm_threads_are_named_and_block_other_signals,

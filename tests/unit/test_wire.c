@@ -286,6 +286,9 @@ START_TEST(wire_numbers_out_of_range_are_refused)
 	m.u.config.huge_pages = 2;
 	refused_both_ways(&m, len);
 	good(&m, WIRE_CONFIG);
+	m.u.config.shm_size = UINT64_MAX;
+	refused_both_ways(&m, len);
+	good(&m, WIRE_CONFIG);
 	m.u.config.transport = VMM_TRANSPORT_MMIO + 1;
 	refused_both_ways(&m, len);
 	len = length_of(WIRE_DEVICE);

@@ -43,22 +43,34 @@ static void listen_somewhere(void)
 	ck_assert_int_eq(listen(fix.listen_fd, 8), 0);
 }
 
-void wlxd_setup_silent(void)
+void wlxd_setup_loop(void)
+{
+	memset(&fix, 0, sizeof(fix));
+	fix.fds = fdcount();
+	fix.listen_fd = -1;
+	fix.out.fd = -1;
+	ck_assert_int_eq(vmm_loop_create(&fix.loop), 0);
+	fix.log = (struct vmm_log){.level = VMM_LOG_WARN, .sink = log_line};
+}
+
+void wlxd_setup_client(void)
 {
 	int pair[2];
 
-	memset(&fix, 0, sizeof(fix));
-	fix.fds = fdcount();
-	listen_somewhere();
-	ck_assert_int_eq(vmm_loop_create(&fix.loop), 0);
-	fix.log = (struct vmm_log){.level = VMM_LOG_WARN, .sink = log_line};
-	fix.host.ops = &host_local_ops;
-	fix.host.impl = host_local_create(fix.loop, fix.path);
 	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair),
 			 0);
 	ck_assert_int_eq(client_create(&fix.client, &fix.host, fix.loop, &fix.log, pair[0]), 0);
 	fix.client->gone = on_gone;
 	fix.in.fd = pair[1];
+}
+
+void wlxd_setup_silent(void)
+{
+	wlxd_setup_loop();
+	listen_somewhere();
+	fix.host.ops = &host_local_ops;
+	fix.host.impl = host_local_create(fix.loop, fix.path);
+	wlxd_setup_client();
 	fix.out.fd = accept4(fix.listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 	ck_assert_int_ge(fix.out.fd, 0);
 }
@@ -103,7 +115,11 @@ void wlxd_teardown(void)
 	(void)close(fix.in.fd);
 	(void)close(fix.out.fd);
 	(void)close(fix.listen_fd);
-	host_local_destroy(fix.host.impl);
+	if (fix.host.ops == &host_local_ops) {
+		host_local_destroy(fix.host.impl);
+	} else {
+		host_virtgpu_destroy(fix.host.impl);
+	}
 	vmm_loop_destroy(fix.loop);
 	(void)unlink(fix.path);
 	(void)rmdir(fix.dir);
@@ -145,7 +161,7 @@ static bool read_some(struct wlxd_end *end)
 	for (struct cmsghdr *c = CMSG_FIRSTHDR(&msg); c; c = CMSG_NXTHDR(&msg, c)) {
 		size_t count = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
 
-		ck_assert_uint_le(end->fd_count + count, 256);
+		ck_assert_uint_le(end->fd_count + count, WLXD_FDS_MAX);
 		memcpy(end->fds + end->fd_count, CMSG_DATA(c), count * sizeof(int));
 		end->fd_count += (unsigned)count;
 	}

@@ -25,12 +25,14 @@ enum {
 	WLXD_FREE, /* the first that none has */
 };
 
+#define WLXD_FDS_MAX 512
+
 /* One end of a socket, and what came. */
 struct wlxd_end {
 	int fd;
 	uint8_t got[1 << 20];
 	size_t len;
-	int fds[256];
+	int fds[WLXD_FDS_MAX];
 	unsigned fd_count;
 	bool eof;
 };
@@ -55,6 +57,9 @@ extern struct wlxd_fix fix;
 void wlxd_setup(void);
 /* The same without a word said. */
 void wlxd_setup_silent(void);
+/* A loop and a log; then, with fix.host set, a client of it. */
+void wlxd_setup_loop(void);
+void wlxd_setup_client(void);
 /* Ends both, if they have not ended, and looks for descriptors that are left. */
 void wlxd_teardown(void);
 

@@ -180,15 +180,14 @@ static int open_gpu(struct vm_devices *d, const struct vm_gpu *gpu, bool restart
 	int ret = 0;
 
 	dev->gpu = gpu;
-	dev->own_shape = *dev->shape;
 	if (gpu->contexts) {
-		/* Where the guest sees blobs; what else a GPU is, is its shape. */
-		static const struct vmm_virtio_shm blobs = {.id = 1, .len = VMM_GPU_SHM_DEFAULT};
-
-		dev->own_shape.shm = &blobs;
+		/* Where the guest sees what its contexts share with the host. */
+		dev->own_shm = (struct vmm_virtio_shm){VMM_GPU_SHM_ID, VMM_GPU_SHM_DEFAULT};
+		dev->own_shape = *dev->shape;
+		dev->own_shape.shm = &dev->own_shm;
 		dev->own_shape.shm_count = 1;
+		dev->shape = &dev->own_shape;
 	}
-	dev->shape = &dev->own_shape;
 	dev->restart = wants_restart(gpu->restart, restart);
 	dev->owns_fds = true;
 	if (gpu->contexts) {
@@ -390,16 +389,21 @@ void vm_devices_close(struct vm_devices *d)
 	d->count = 0;
 }
 
-bool vm_devices_have_shm(const struct vm_devices *d)
+uint64_t vm_devices_shm_size(const struct vm_devices *d)
 {
+	uint64_t size = 0;
+
 	for (size_t i = 0; i < d->count; i++) {
 		const struct vm_device *dev = &d->list[i];
 
-		if (dev->shape->shm_count > 0 || (dev->foreign && dev->foreign->shm_any)) {
-			return true;
+		if (dev->foreign && dev->foreign->shm_any) {
+			size += WIRE_SHM_MAX * WIRE_SHM_LEN_MAX;
+		}
+		for (unsigned k = 0; k < dev->shape->shm_count; k++) {
+			size += dev->shape->shm[k].len;
 		}
 	}
-	return false;
+	return size;
 }
 
 struct vm_device *vm_devices_find(struct vm_devices *d, const char *id)

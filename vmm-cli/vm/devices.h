@@ -8,6 +8,7 @@
 
 #include <vmm/dev/disk.h>
 #include <vmm/dev/shape.h>
+#include <vmm/virtio.h>
 
 #include "vm/channel.h"
 #include "vm/child.h"
@@ -53,7 +54,8 @@ struct vm_device {
 	struct vm_devices *owner;
 	const char *id; /* borrowed, as all strings */
 	const struct vmm_dev_shape *shape;
-	struct vmm_dev_shape own_shape; /* of a GPU, whose configuration decides */
+	struct vmm_dev_shape own_shape; /* of a GPU with contexts */
+	struct vmm_virtio_shm own_shm;
 	uint16_t queue_size; /* 0: that of the shape */
 	const char *serial;
 	const struct vm_net *net;
@@ -99,8 +101,8 @@ int vm_devices_hand_over(struct vm_devices *d, struct vmm_error *err);
 /* Their processes end by themselves when the vm process has; those that do not are killed. */
 void vm_devices_close(struct vm_devices *d);
 
-/* Whether any may have shared memory regions. */
-bool vm_devices_have_shm(const struct vm_devices *d);
+/* Bytes of all shared memory regions, as far as there may be; 0: no device has any. */
+uint64_t vm_devices_shm_size(const struct vm_devices *d);
 
 struct vm_device *vm_devices_find(struct vm_devices *d, const char *id);
 /* The vm process says that a connection ended. */

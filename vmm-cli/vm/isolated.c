@@ -244,6 +244,7 @@ static int ask_config(struct isolated *b, int kvm, struct vmm_error *err)
 	}
 	vm_channel_begin(&b->channel, &m, WIRE_CONFIG);
 	m.u.config.memory_size = vm->memory.size;
+	m.u.config.shm_size = vm_devices_shm_size(&b->devices);
 	m.u.config.huge_pages = vm->memory.huge_pages;
 	m.u.config.vcpus = (uint32_t)vm->cpus.boot_vcpus;
 	m.u.config.devices = (uint32_t)b->devices.count;
@@ -462,7 +463,7 @@ static void isolated_processes(struct vm_body *body, vm_process_fn emit, void *c
 	const struct vm_process_info vm = {
 		.name = "vm",
 		.kind = "vm",
-		.profile = vm_devices_have_shm(&b->devices) ? "vm-shm" : "vm",
+		.profile = vm_devices_shm_size(&b->devices) > 0 ? "vm-shm" : "vm",
 		.pid = b->vm.process.pid,
 	};
 

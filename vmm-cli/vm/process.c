@@ -65,7 +65,6 @@ struct vm_process {
 	struct wire_config config;
 	struct frontend frontends[WIRE_DEVICES_MAX];
 	uint32_t frontend_count;
-	bool has_shm; /* a device may have shared memory, which takes more system calls */
 	bool started;
 };
 
@@ -155,7 +154,7 @@ static int enter_jail(struct vm_process *p, const int *fds, struct vmm_error *er
 	const struct vmm_jail_config jail = {
 		.keep_fds = keep,
 		.keep_count = fds[1] >= 0 ? 4 : 3,
-		.memory_limit = config->memory_size + GUARDS_BYTES + HEAP_BYTES +
+		.memory_limit = config->memory_size + config->shm_size + GUARDS_BYTES + HEAP_BYTES +
 				(config->vcpus + 1) * THREAD_BYTES,
 		.file_limit = config->memory_size, /* that file is the guest's memory */
 		.fd_limit = FDS_BASE + config->vcpus * FDS_VCPU + config->devices * FDS_DEVICE,
@@ -186,7 +185,7 @@ static int seal(void *ctx)
 
 	/* As far as the kernel knows how to. */
 	(void)vmm_mem_seal(vmm_vm_mem(p->vm));
-	ret = vmm_jail_seal(p->has_shm ? "vm-shm" : "vm", &p->level, &err);
+	ret = vmm_jail_seal(p->config.shm_size > 0 ? "vm-shm" : "vm", &p->level, &err);
 	if (ret < 0) {
 		vmm_log(&p->log, VMM_LOG_ERROR, "%s", err.message);
 		return ret;
@@ -323,7 +322,6 @@ static int add_device(struct vm_process *p, const struct wire_device *device, in
 	ret = connect_device(fe, device, fd, err);
 	if (ret == 0) {
 		p->frontend_count++;
-		p->has_shm = p->has_shm || device->shm_count > 0;
 	}
 	return ret;
 }

@@ -21,9 +21,10 @@
 #define WIRE_CMDLINE_MAX 4096u /* with the zero */
 #define WIRE_TEXT_MAX    512u
 #define WIRE_ID_MAX      32u
-#define WIRE_SPACE_MAX   64u /* bytes of a device's configuration space */
+#define WIRE_SPACE_MAX   256u /* bytes of a device's configuration space */
 #define WIRE_SHM_MAX     2u  /* shared memory regions of a device */
 #define WIRE_SHM_ANY     UINT32_MAX
+#define WIRE_SHM_LEN_MAX (UINT64_C(16) << 30) /* of one region */
 
 enum wire_type {
 	/* The supervisor's. In brackets: descriptors. */
@@ -58,6 +59,7 @@ struct wire_header {
 
 struct wire_config {
 	uint64_t memory_size;
+	uint64_t shm_size; /* of all devices' shared memory regions, at most */
 	uint32_t vcpus;
 	uint32_t devices;   /* that will follow, at most */
 	uint32_t log_level; /* enum vmm_log_level */

@@ -201,8 +201,8 @@ void vmm_virtio_fail(struct vmm_virtio_device *dev, const char *why);
  * is 0; the range is not inside of the region, or past the largest offset of a file. -EEXIST: part
  * of it is mapped already. -ENOSPC: VMM_VIRTIO_SHM_MAPPINGS_MAX are mapped. -ENOTCONN: the device
  * is not active. -EOPNOTSUPP: whoever carries the device cannot map. -ETIMEDOUT, -EPIPE,
- * -EREMOTEIO: the front end, another process, did not answer, is gone, or refuses. Else what mmap says: -EACCES, -EPERM (a
- * descriptor or file that is read-only, and writable).
+ * -EREMOTEIO: the front end, another process, did not answer, is gone, or refuses. Else what mmap
+ * says: -EACCES, -EPERM (a descriptor or file that is read-only, and writable).
  */
 int vmm_virtio_shm_map(struct vmm_virtio_device *dev, uint8_t id, uint64_t offset, int fd,
 		       uint64_t fd_offset, uint64_t len, bool writable);

@@ -20,13 +20,13 @@ static const struct budget budgets[] = {
 	{"vm", PROBE_VM_BUDGET},
 	{"vm-shm", PROBE_VM_BUDGET + 1},
 	{"rng", 8},
+	{"input", 8},
 	{"console", 10},
 	{"net", 11},
 	{"net-socket", 11},
 	{"blk", 14},
 	{"blk-uring", 17},
 	{"gpu", 30},
-	{"input", 8},
 };
 
 static bool within_budgets(void)

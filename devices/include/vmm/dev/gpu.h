@@ -30,6 +30,8 @@ extern "C" {
 #define VMM_GPU_MEMORY_DEFAULT (UINT64_C(256) << 20)
 #define VMM_GPU_BLOBS_DEFAULT  (UINT64_C(512) << 20)
 #define VMM_GPU_SHM_DEFAULT    (UINT64_C(1) << 30)
+/* The shared memory region of a device with contexts (section 5.7.6.10). */
+#define VMM_GPU_SHM_ID 1u
 
 /* What may cross by the clipboard. */
 #define VMM_GPU_CLIPBOARD_TO_GUEST   0x1u
