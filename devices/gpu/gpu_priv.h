@@ -9,7 +9,10 @@
  *	pixels.c    transfers, and the pixels of a picture
  *	scanout.c   what is on a screen, and what of it has changed
  *	edid.c      what a screen says about itself
- *	context.c   contexts, blobs: everything that `contexts` in the configuration asks for
+ *	context.c   what `contexts` in the configuration asks for: their life, capabilities,
+ *commands blob.c      blobs, in guest memory or mapped into the shared memory region channel.c   a
+ *context's connection to a compositor (channel.h), with command.c, stream.c, items.c, pipes.c,
+ *sendq.c, fds.c
  */
 #ifndef VMM_DEVICES_GPU_PRIV_H
 #define VMM_DEVICES_GPU_PRIV_H

@@ -52,19 +52,27 @@ static void to_the_end(struct pipe *p)
 	*at = p;
 }
 
-static void remove_pipe(struct pipe *p)
+static void free_pipe(struct pipe *p)
 {
-	unlink_pipe(p);
 	p->ch->pipe_count--;
 	vmm_gpu_sendq_clear(&p->out);
 	vmm_gpu_watch_end(&p->watch);
 	free(p);
 }
 
+static void remove_pipe(struct pipe *p)
+{
+	unlink_pipe(p);
+	free_pipe(p);
+}
+
 void vmm_gpu_pipes_clear(struct gpu_channel *ch)
 {
 	while (ch->pipes) {
-		remove_pipe(ch->pipes);
+		struct pipe *p = ch->pipes;
+
+		ch->pipes = p->next;
+		free_pipe(p);
 	}
 }
 

@@ -85,10 +85,9 @@ int vmm_gpu_sendq_add(struct sendq *q, const void *bytes, size_t len, const int 
 	return 0;
 }
 
-static ssize_t send_chunk(const struct sendq_chunk *chunk, int fd, bool is_socket)
+static ssize_t send_chunk(struct sendq_chunk *chunk, int fd, bool is_socket)
 {
-	struct iovec iov = {(void *)(uintptr_t)(chunk->data + chunk->begin),
-			    chunk->end - chunk->begin};
+	struct iovec iov = {chunk->data + chunk->begin, chunk->end - chunk->begin};
 
 	if (!is_socket) {
 		return write(fd, iov.iov_base, iov.iov_len);
