@@ -110,10 +110,12 @@
 
 /*
  * The guest has the host keep things for it, and its programs speak to a compositor, with what they
- * send along. ppoll: for the front end's word that something has been mapped.
+ * send along. ppoll: for the front end's word that something has been mapped. F_SETFD: of musl, for
+ * kernels that know F_DUPFD_CLOEXEC but do not mind the flag.
  */
-#define GPU_RULES \
-	DEVICE_RULES, MEMORY_RULES, ANY(ppoll), ANY(pread64), ANY(pipe2), FCNTL(F_DUPFD_CLOEXEC)
+#define GPU_RULES                                                                                 \
+	DEVICE_RULES, MEMORY_RULES, ANY(ppoll), ANY(pread64), ANY(pipe2), FCNTL(F_DUPFD_CLOEXEC), \
+		FCNTL(F_SETFD)
 
 /*
  * What a back end does that outlives its front ends: the next connection brings another memory

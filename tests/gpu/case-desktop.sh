@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2016,SC2154
 #
 # The desktop of the other cases: what is compared there is the same every time and everywhere, and a difference
 # would be seen. Typing and the clipboard work without any VM.

@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2016,SC2154
 #
 # appvm-foot beside the same foot outside of a VM (foot-scene is what both run): every picture is the same.
 

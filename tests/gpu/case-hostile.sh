@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2016,SC2154
 #
 # Programs in the guest that mean harm, through the stock driver. What a hostile driver can do is for the unit tests and
 # the fuzz targets.

@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2016,SC2154
 #
 # A desktop with windows of two VMs beside one of its own, coloured by VM: GPU_PICTURE names the file it is for.
 

@@ -153,5 +153,7 @@ bool channel_wait(struct context *context, struct message *message, int seconds)
 		fail("the device file has no event: %s", strerror(errno));
 	}
 	memcpy(message, context->ring.map, sizeof(*message));
+	/* Read again by mistake, or by a fence that came too early, it would be no message. */
+	memset(context->ring.map, 0xee, sizeof(*message));
 	return true;
 }

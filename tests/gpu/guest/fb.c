@@ -128,11 +128,6 @@ int run_fb(int argc, char **argv)
 	part = (struct rect){0, 0, variable.xres, variable.yres};
 	if (argc > 1) {
 		quiet_console();
-		/* Where no text has been shown yet, the screen is still off. */
-		variable.activate = FB_ACTIVATE_NOW | FB_ACTIVATE_FORCE;
-		if (ioctl(fd, FBIOPUT_VSCREENINFO, &variable) != 0) {
-			fail("the screen cannot be switched on: %s", strerror(errno));
-		}
 		if (argc == 6 && strcmp(argv[1], "change") == 0) {
 			part = rect_of(argv + 2);
 			if (part.x > variable.xres || part.width > variable.xres - part.x ||
@@ -142,6 +137,11 @@ int run_fb(int argc, char **argv)
 			}
 			write_part(fd, &variable, fixed.line_length, &part, true);
 		} else if (argc == 2 && strcmp(argv[1], "fill") == 0) {
+			/* Where no text has been shown yet, the screen is still off. */
+			variable.activate = FB_ACTIVATE_NOW | FB_ACTIVATE_FORCE;
+			if (ioctl(fd, FBIOPUT_VSCREENINFO, &variable) != 0) {
+				fail("the screen cannot be switched on: %s", strerror(errno));
+			}
 			write_part(fd, &variable, fixed.line_length, &part, false);
 		} else {
 			fail("fb [fill | change X Y W H]");
