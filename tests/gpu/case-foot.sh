@@ -30,7 +30,7 @@ exchanged()
 {
 	local end=$((SECONDS + 40 * slow))
 
-	until clipboard_is "$work/exchanged" 2>/dev/null || [ "$SECONDS" -ge "$end" ]; do
+	until clipboard_is "$work/exchanged" >/dev/null 2>&1 || [ "$SECONDS" -ge "$end" ]; do
 		sleep 0.5
 	done
 	is "$1: 270000 letters by the clipboard, there and back" clipboard_is "$work/exchanged"
