@@ -20,16 +20,16 @@ if [ -n "${LIBVMM_LAB:-}" ]; then
 	slow=4
 fi
 
-# gpu_kernel DIR: the stock kernel and an initrd with what the tests' guests run, as DIR/vmlinux and DIR/initrd.
+# gpu_kernel DIR [SERIES]: the stock kernel and an initrd with what the tests' guests run, as DIR/vmlinux and DIR/initrd.
 gpu_kernel()
 {
 	local kernel
 
 	[ -x "$gpu_probe" ] || die "$gpu_probe is not there: build it first (cmake --preset dev)"
-	kernel=$(kernel_dir amd64)
-	# virtio_gpu brings drm and its helpers along; devtmpfs makes the nodes.
+	kernel=$(kernel_dir amd64 "${2:-}")
+	# What is built in is left out; virtio_gpu brings drm and its helpers along; devtmpfs makes the nodes.
 	"$vmm_root/tests/lab/mkinitramfs" "$1/initrd" --kernel-dir "$kernel" --init "$gpu_here/guest/init" --busybox --plain \
-		--modules "virtio_console virtio_blk virtio_gpu virtio_input evdev button" --add "$gpu_probe:bin/gpu_probe"
+		--modules "virtio_pci virtio_console virtio_blk virtio_gpu virtio_input evdev button" --add "$gpu_probe:bin/gpu_probe"
 	cp "$kernel/vmlinuz" "$1/vmlinux"
 }
 
@@ -155,7 +155,7 @@ must()
 
 declare -A vm_pids
 
-# vm_create NAME GPU-JSON: a VMM with a guest of gpu_kernel's and that graphics device, booted; guest is about it.
+# vm_create NAME GPU-JSON [KERNEL]: a VMM with a guest of gpu_kernel's and that graphics device, booted; guest is about it.
 vm_create()
 {
 	local run=$VMM_RUN/$1 config
@@ -164,7 +164,7 @@ vm_create()
 	"$VMM_CLI" vmm --api-socket "path=$run/vmm" --log-file "$run/log" </dev/null >"$run/stderr" 2>&1 &
 	vm_pids[$1]=$!
 	soon test -S "$run/vmm" || return 1
-	config=$(jq -n --arg name "$1" --arg dir "$GPU_WORK" --arg run "$run" --argjson gpu "$2" '{name: $name, payload: {kernel: "\($dir)/vmlinux",
+	config=$(jq -n --arg name "$1" --arg dir "$GPU_WORK${3:+/$3}" --arg run "$run" --argjson gpu "$2" '{name: $name, payload: {kernel: "\($dir)/vmlinux",
 		initramfs: "\($dir)/initrd", cmdline: "console=ttyS0 panic=-1 quiet mitigations=off"},
 		memory: {size: 268435456}, console: {mode: "Pty"}, serial: {mode: "File", file: "\($run)/serial.log"},
 		gpu: $gpu}')

@@ -379,15 +379,15 @@ _kernel_arch()
 # the same kernel, and no boot loader here checks signatures.
 _kernel_package()
 {
-	local flavour=$1 arch names name
+	local flavour=$1 series=$2 arch names name pattern
 
 	arch=$(_kernel_arch "$flavour")
-	names=$(apt_of "$arch" apt-cache pkgnames linux-image-6.12.)
-	name=$(grep -E "^linux-image-6\.12\.[0-9]+\+deb[0-9]+-$flavour-unsigned\$" <<<"$names" |
-		sort -V | tail -n 1) || true
+	names=$(apt_of "$arch" apt-cache pkgnames "linux-image-$series.")
+	# Such as 6.12.90+deb12-amd64 and 6.1.0-44-amd64.
+	pattern="^linux-image-${series/./\\.}\.[0-9]+(\+deb|-)[0-9]+-$flavour"
+	name=$(grep -E "$pattern-unsigned\$" <<<"$names" | sort -V | tail -n 1) || true
 	if [ -z "$name" ]; then
-		name=$(grep -E "^linux-image-6\.12\.[0-9]+\+deb[0-9]+-$flavour\$" <<<"$names" |
-			sort -V | tail -n 1) || true
+		name=$(grep -E "$pattern\$" <<<"$names" | sort -V | tail -n 1) || true
 	fi
 	if [ -z "$name" ]; then
 		name=$(apt_of "$arch" apt-cache depends "linux-image-$flavour" 2>/dev/null |
@@ -424,23 +424,24 @@ _kernel_build()
 	mv "$tmp" "$out"
 }
 
-# kernel_dir FLAVOUR: prints a directory that holds `vmlinuz`, `config` and
+# kernel_dir FLAVOUR [SERIES]: prints a directory that holds `vmlinuz`, `config` and
 # `lib/modules/VERSION` (with its depmod files) of Debian's stock kernel, such as
-# flavour "amd64", "cloud-amd64" or "arm64". Nothing is installed but kmod.
+# flavour "amd64", "cloud-amd64" or "arm64", and of series "6.12" unless another one is named. Nothing
+# is installed but kmod.
 kernel_dir()
 {
-	local flavour=$1 arch package file out asked
+	local flavour=$1 series=${2:-6.12} arch package file out asked
 
 	need_packages kmod xz-utils zstd >&2 || return 1
 	arch=$(_kernel_arch "$flavour")
 	lists_ready "$arch" >&2 || true
-	package=$(_kernel_package "$flavour")
-	# Lists from before 6.12 came, or without the security archive it is in, know
+	package=$(_kernel_package "$flavour" "$series")
+	# Lists from before it came, or without the security archive it is in, know
 	# an older kernel at best. Where there is none, once a day is often enough to ask.
 	asked=$vmm_cache/lock/asked-$arch-$(date +%F)
-	if [[ $package != linux-image-6.12.* ]] && [ ! -e "$asked" ]; then
+	if [[ $package != linux-image-$series.* ]] && [ ! -e "$asked" ]; then
 		_lists_again "$arch" >&2 || true
-		package=$(_kernel_package "$flavour")
+		package=$(_kernel_package "$flavour" "$series")
 		: >"$asked"
 	fi
 	if [ -z "$package" ]; then

@@ -10,15 +10,10 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "pattern.h"
 #include "probe.h"
 
-struct rect {
-	uint32_t x, y, width, height;
-};
-
-/* The colour of a place, 0x00RRGGBB. No two rows or columns near each other are alike, and every
- * byte matters. */
-static uint32_t colour(uint32_t x, uint32_t y, bool changed)
+uint32_t pattern_colour(uint32_t x, uint32_t y, bool changed)
 {
 	uint32_t red = (x * 3 + y * 5) & 0xff, green = (x ^ (y * 7)) & 0xff,
 		 blue = ((x >> 3) + y * 11) & 0xff;
@@ -33,7 +28,7 @@ static bool inside(const struct rect *rect, uint32_t x, uint32_t y)
 	       y - rect->y < rect->height;
 }
 
-static struct rect rect_of(char **argv)
+struct rect pattern_rect(char **argv)
 {
 	return (struct rect){number(argv[0]), number(argv[1]), number(argv[2]), number(argv[3])};
 }
@@ -50,12 +45,12 @@ int run_pattern(int argc, char **argv)
 	width = number(argv[1]);
 	height = number(argv[2]);
 	if (argc == 7) {
-		part = rect_of(argv + 3);
+		part = pattern_rect(argv + 3);
 	}
 	printf("P6\n%u %u\n255\n", width, height);
 	for (uint32_t y = 0; y < height; y++) {
 		for (uint32_t x = 0; x < width; x++) {
-			uint32_t value = colour(x, y, inside(&part, x, y));
+			uint32_t value = pattern_colour(x, y, inside(&part, x, y));
 
 			putchar((int)(value >> 16 & 0xff));
 			putchar((int)(value >> 8 & 0xff));
@@ -97,7 +92,7 @@ static void write_part(int fd, const struct fb_var_screeninfo *variable, uint32_
 			uint32_t *row = (uint32_t *)(void *)(rows + (size_t)i * pitch);
 
 			for (uint32_t x = 0; x < part->width; x++) {
-				row[x] = colour(part->x + x, y + i, changed);
+				row[x] = pattern_colour(part->x + x, y + i, changed);
 			}
 		}
 		if (pwrite(fd, rows, size, (off_t)y * pitch + (off_t)part->x * 4) !=
@@ -129,7 +124,7 @@ int run_fb(int argc, char **argv)
 	if (argc > 1) {
 		quiet_console();
 		if (argc == 6 && strcmp(argv[1], "change") == 0) {
-			part = rect_of(argv + 2);
+			part = pattern_rect(argv + 2);
 			if (part.x > variable.xres || part.width > variable.xres - part.x ||
 			    part.y > variable.yres || part.height > variable.yres - part.y) {
 				fail("that part is not on a screen of %ux%u", variable.xres,

@@ -197,6 +197,7 @@ int main(int argc, char **argv)
 		{"speed", run_speed},     {"globals", run_globals}, {"red", run_red},
 		{"eof", run_eof},         {"bind", run_bind},       {"hold", run_hold},
 		{"hostile", run_hostile}, {"fb", run_fb},           {"pattern", run_pattern},
+		{"kms", run_kms},
 	};
 
 	for (size_t i = 0; argc > 1 && i < sizeof(commands) / sizeof(*commands); i++) {

@@ -116,6 +116,7 @@ int run_bind(int argc, char **argv);
 int run_hold(int argc, char **argv);
 int run_hostile(int argc, char **argv);
 int run_fb(int argc, char **argv);
+int run_kms(int argc, char **argv);
 int run_pattern(int argc, char **argv);
 
 #endif
