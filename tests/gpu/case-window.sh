@@ -7,16 +7,18 @@ take_desktop()
 	desktop_shot "$1"
 }
 
-# events: starts to listen to all input devices of the guest; pressed PATTERN: one of the events so far is like it.
-# struct input_event: 16 bytes of time, type, code, value.
+# guest_listens: keeps what all input devices of the guest say. pressed PATTERN: one of the events so far is like it.
 guest_listens()
 {
-	guest 'for d in /dev/input/event*; do (exec cat "$d" >>/tmp/raw 2>/dev/null) & done'
+	guest 'for d in /dev/input/event*; do cat "$d" >>"/tmp/events.${d##*/}" 2>/dev/null & done'
 }
+
+# struct input_event: 16 bytes of time, type, code, value.
+events="cat /tmp/events.* | hexdump -v -e '12/2 \"%04x \" \"\\n\"' | cut -d ' ' -f 9-12"
 
 pressed()
 {
-	guest_soon "od -A n -v -w24 -t x2 /tmp/raw | grep -qE '( [0-9a-f]{4}){8} $1'"
+	guest_soon "$events | grep -qxE '$1'"
 }
 
 case_window()
@@ -50,7 +52,7 @@ case_window()
 	is "the wheel" pressed '0002 0008 ffff ffff'
 	hand "down 30"
 	desktop_msg 'workspace 2' >/dev/null
-	guest 'sleep 1; od -A n -v -w24 -t x2 /tmp/raw | grep -c "0001 001e 0000 0000"' >"$work/released" || true
+	guest "sleep 1; $events | grep -c '0001 001e 0000 0000'" >"$work/released" || true
 	same "a key that is held when the window loses the focus is let go" "$(cat "$work/released")" 2
 	hand "up 30"
 	desktop_msg 'workspace 1' >/dev/null
@@ -68,6 +70,7 @@ case_window()
 	echo "# another size"
 	desktop_msg 'output HEADLESS-1 mode 1024x768' >/dev/null
 	is "the window fills the desktop" desktop_wait_window $((5 * slow)) '^libvmm.screen 1024x768'
+	desktop_windows; tail -3 "$desktop_dir/client.log"
 	is "the guest learns of it" guest_soon 'head -n 1 /sys/class/drm/card0-Virtual-1/modes | grep -qx 1024x768'
 
 	echo "# the window is closed"

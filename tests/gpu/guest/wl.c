@@ -290,38 +290,49 @@ int run_eof(int argc, char **argv)
 	return used.ru_utime.tv_sec + used.ru_stime.tv_sec > 2;
 }
 
-/* bind INTERFACE [VERSION]: binds to every name a global could have under this interface. Prints
- * "refused" when the host ends the connection for it and "accepted" when it does not. */
-int run_bind(int argc, char **argv)
+/* Whether the host lets a connection bind this name as that interface; if not, it ends it. */
+static bool may_bind(uint32_t name, const char *interface, uint32_t version)
 {
 	struct client client;
 	struct event event;
+	uint32_t callback;
+	bool may;
 	int got;
 
-	if (argc < 2) {
-		fail("bind what?");
-	}
 	client_open(&client);
 	globals(&client, false);
-	for (uint32_t name = 1; name <= 64; name++) {
-		request_bind(&client, name, argv[1], argc > 2 ? number(argv[2]) : 1,
-			     client.next_id++);
-	}
-	REQUEST(&client, DISPLAY, 0, client.next_id);
-	for (;;) {
+	/* Ids come without gaps, and what red uses has not been made. */
+	client.next_id = SYNC + 1;
+	request_bind(&client, name, interface, version, client.next_id++);
+	callback = client.next_id++;
+	REQUEST(&client, DISPLAY, 0, callback);
+	do {
 		got = next(&client, &event, 10);
 		if (got < 0) {
 			fail("neither an answer nor an end");
 		}
-		if (got == 0 || (event.object == DISPLAY && event.opcode == 0)) {
-			printf("refused\n");
-			return 0;
-		}
-		if (event.object == client.next_id) {
-			printf("accepted\n");
-			return 0;
-		}
+		may = got == 1 && event.object == callback;
+	} while (got == 1 && !may && !(event.object == DISPLAY && event.opcode == 0));
+	context_close(&client.context);
+	return may;
+}
+
+/*
+ * bind INTERFACE [VERSION]: to each name that a global could have, as it is not told; a connection
+ * for each, as a wrong name ends it. Prints "accepted" if one is taken, else "refused".
+ */
+int run_bind(int argc, char **argv)
+{
+	bool accepted = false;
+
+	if (argc < 2) {
+		fail("bind what?");
 	}
+	for (uint32_t name = 1; name <= 64 && !accepted; name++) {
+		accepted = may_bind(name, argv[1], argc > 2 ? number(argv[2]) : 1);
+	}
+	printf("%s\n", accepted ? "accepted" : "refused");
+	return 0;
 }
 
 /* hold COUNT SECONDS: so many clients at once, each of which gets its globals. */
