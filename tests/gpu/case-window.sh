@@ -78,5 +78,14 @@ case_window()
 	is "which presses the power button" pressed '0001 0074 0001 0000'
 	hand_close
 	vm_end screen
+
+	echo "# by one command"
+	mkdir "$work/one"
+	cp "$GPU_WORK/vmlinux" "$GPU_WORK/initrd" "$work/one/"
+	"$VMM_CLI" run --display wayland "$work/one" </dev/null >"$work/run.log" 2>&1 &
+	is "vmm-cli run --display wayland" desktop_wait_window $((20 * slow)) '^libvmm.one '
+	kill $!
+	wait $! || true
+	is "the window goes with it" soon no_window
 	desktop_stop
 }
