@@ -76,10 +76,10 @@ struct vm_connector {
 	struct vmm_source *source;
 };
 
-/* The connection, or its absence: an errno as a number of four bytes. */
+/* The connection, or its absence: an errno as a number of four bytes, see <vmm/dev/gpu.h>. */
 static int answer(int fd, int connection)
 {
-	int32_t error = connection < 0 ? connection : 0;
+	int32_t error = connection < 0 ? -connection : 0;
 	struct iovec iov = {.iov_base = &error, .iov_len = sizeof(error)};
 	union {
 		char bytes[CMSG_SPACE(sizeof(int))];
@@ -100,10 +100,12 @@ static int answer(int fd, int connection)
 	return sendmsg(fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? -errno : 0;
 }
 
+/* Whoever waits for an answer learns that none will come. */
 static void stop(struct vm_connector *c)
 {
 	vmm_source_remove(c->source);
 	c->source = NULL;
+	(void)shutdown(c->fd, SHUT_RDWR);
 }
 
 /* One question at a time: one that asks faster than it takes answers is a guest's, and waits. */
@@ -127,7 +129,8 @@ static void on_question(void *ctx, int fd, uint32_t events)
 	if (connection < 0) {
 		vmm_log_guest(c->log, &c->limit, "%s", err.message);
 	}
-	if (answer(fd, connection) < 0) {
+	/* There may be a connection that cannot be handed over: too many are on their way. */
+	if (answer(fd, connection) < 0 && (connection < 0 || answer(fd, -EMFILE) < 0)) {
 		stop(c);
 	}
 	if (connection >= 0) {
