@@ -265,6 +265,35 @@ START_TEST(connector_survives_whoever_asks)
 }
 END_TEST
 
+/* The process that asked is killed, or has done what it can to spoil it; another one starts. */
+START_TEST(connector_serves_another_process)
+{
+	struct vm_connector *connector;
+	int asker;
+	int fd;
+
+	begin();
+	ck_assert_int_eq(vm_connector_open(&connector, &asker, path, loop, NULL, &err), 0);
+	ck_assert_int_eq(send(asker, "", 1, 0), 1);
+	run_loop();
+	/* Nobody takes that connection any more. */
+	fd = accept(listener, NULL, NULL);
+	ck_assert_int_ge(fd, 0);
+	(void)shutdown(asker, SHUT_RDWR);
+	run_loop();
+	ck_assert_int_eq(vm_connector_renew(connector, &asker, &err), 0);
+	ck_assert_int_eq(read(fd, &(char){0}, 1), 0);
+	(void)close(fd);
+	ck_assert_int_eq(send(asker, "", 1, 0), 1);
+	run_loop();
+	ck_assert_int_eq(receive(asker, &fd), 0);
+	assert_connected(fd);
+	vm_connector_close(connector);
+	(void)close(asker);
+	end();
+}
+END_TEST
+
 START_TEST(connector_failures_leave_nothing)
 {
 	struct vm_connector *connector;
@@ -416,7 +445,7 @@ END_TEST
 
 SUITE_MAIN("desktop", desktop_is_found_by_path_and_by_environment, desktop_failures_name_the_socket,
 	   connector_gives_connections_and_errors, connector_and_broker_speak_the_same,
-	   connector_survives_whoever_asks, connector_failures_leave_nothing,
-	   window_has_its_descriptors_and_says_that_it_was_closed,
+	   connector_survives_whoever_asks, connector_serves_another_process,
+	   connector_failures_leave_nothing, window_has_its_descriptors_and_says_that_it_was_closed,
 	   window_that_does_not_start_is_said_and_leaves_nothing,
 	   window_close_is_told_while_it_lives)

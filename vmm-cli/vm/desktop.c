@@ -70,6 +70,7 @@ int vm_desktop_connect(const char *socket_path, struct vmm_error *err)
 
 struct vm_connector {
 	const char *socket;
+	struct vmm_loop *loop;
 	const struct vmm_log *log;
 	struct vmm_log_limit limit;
 	int fd;
@@ -138,34 +139,53 @@ static void on_question(void *ctx, int fd, uint32_t events)
 	}
 }
 
+int vm_connector_renew(struct vm_connector *c, int *asker, struct vmm_error *err)
+{
+	struct vmm_source *source = NULL;
+	int pair[2];
+	int ret = 0;
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0) {
+		return vmm_error_wrap(err, -errno, "connections to a compositor");
+	}
+	ret = vmm_loop_add_fd(c->loop, pair[0], VMM_LOOP_READABLE, on_question, c, &source);
+	if (ret < 0) {
+		(void)close(pair[0]);
+		(void)close(pair[1]);
+		return vmm_error_wrap(err, ret, "connections to a compositor");
+	}
+	if (c->fd >= 0) {
+		stop(c);
+		(void)close(c->fd);
+		(void)close(*asker);
+	}
+	c->source = source;
+	c->fd = pair[0];
+	*asker = pair[1];
+	return 0;
+}
+
 int vm_connector_open(struct vm_connector **out, int *asker, const char *socket,
 		      struct vmm_loop *loop, const struct vmm_log *log, struct vmm_error *err)
 {
 	struct vm_connector *c = calloc(1, sizeof(*c));
-	int pair[2] = {-1, -1};
-	int ret = c ? 0 : -ENOMEM;
+	int ret;
 
 	*out = NULL;
 	*asker = -1;
-	if (ret == 0 && socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0) {
-		ret = -errno;
+	if (!c) {
+		return vmm_error_wrap(err, -ENOMEM, "connections to a compositor");
 	}
-	if (ret == 0) {
-		c->socket = socket;
-		c->log = log;
-		c->fd = pair[0];
-		ret = vmm_loop_add_fd(loop, c->fd, VMM_LOOP_READABLE, on_question, c, &c->source);
-	}
+	c->socket = socket;
+	c->loop = loop;
+	c->log = log;
+	c->fd = -1;
+	ret = vm_connector_renew(c, asker, err);
 	if (ret < 0) {
-		if (pair[0] >= 0) {
-			(void)close(pair[0]);
-			(void)close(pair[1]);
-		}
 		free(c);
-		return vmm_error_wrap(err, ret, "connections to a compositor");
+		return ret;
 	}
 	*out = c;
-	*asker = pair[1];
 	return 0;
 }
 
