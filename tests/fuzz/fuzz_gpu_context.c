@@ -10,6 +10,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -489,6 +490,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct gpu_contexts *contexts;
 
 	if (!device) {
+		/* As every program with the device does. */
+		(void)signal(SIGPIPE, SIG_IGN);
 		device = create();
 		judge_rules(JUDGE_ALL & ~JUDGE_LOOP);
 	}
