@@ -44,8 +44,8 @@ enum fd_kind {
 int vmm_gpu_classify(int fd, enum fd_kind *kind, uint64_t *size);
 
 /*
- * The first size bytes, not 0, of a file in memory of our own, in whole pages: it stays as it is whatever
- * happens to the file, and a guest may write to it. A descriptor or a negative errno.
+ * The first size bytes, not 0, of a file in memory of our own, in whole pages: it stays as it is
+ * whatever happens to the file, and a guest may write to it. A descriptor or a negative errno.
  */
 int vmm_gpu_snapshot(int fd, uint64_t size);
 

@@ -341,7 +341,7 @@ struct devfuzz *devfuzz_create(const struct devfuzz_device *device)
 		device->prepare(device->ctx, f->drv);
 	}
 	for (unsigned i = 0; i < SLOTS; i++) {
-		f->slots[i].memory = fakedrv_alloc(f->drv, 2 * DEVFUZZ_REQUEST);
+		f->slots[i].memory = fakedrv_alloc(f->drv, 2 * (size_t)DEVFUZZ_REQUEST);
 	}
 	f->arena = fakedrv_alloc(f->drv, ARENA_SIZE);
 	f->queues = device->dev->queue_count;

@@ -454,7 +454,7 @@ static void prepare(void *ctx, struct fakedrv *drv)
 {
 	(void)ctx;
 	world.drv = drv;
-	world.pages = fakedrv_alloc(drv, PAGES * PAGE);
+	world.pages = fakedrv_alloc(drv, (size_t)PAGES * PAGE);
 }
 
 static struct devfuzz *create(void)
