@@ -93,14 +93,19 @@ int vmm_gpu_channel_deliver(struct gpu_channel *ch, size_t len)
 	return ret;
 }
 
-/* Puts what came with the n-th identifier of the message into it. The descriptor is used up. */
+/*
+ * Puts what came with the n-th identifier of the message into it. The descriptor is used up. Of no
+ * bytes there can be no blob: there is an identifier, and nothing behind it.
+ */
 static int add_file(struct gpu_channel *ch, int fd, uint64_t size, unsigned n)
 {
 	struct xd_send *m = &ch->message.receive;
-	uint64_t len = size > 0 ? vmm_gpu_page_round(size) : GPU_PAGE;
+	uint64_t len = vmm_gpu_page_round(size);
 	int copy = vmm_gpu_budget_charge(ch->config.budget, len);
 
-	if (copy == 0) {
+	if (size == 0) {
+		m->id[n] = vmm_gpu_items_next_id(&ch->items);
+	} else if (copy == 0) {
 		copy = vmm_gpu_snapshot(fd, size);
 		m->id[n] = copy < 0 ? 0 : vmm_gpu_items_add_file(&ch->items, copy, len);
 		if (m->id[n] == 0) {
@@ -111,7 +116,7 @@ static int add_file(struct gpu_channel *ch, int fd, uint64_t size, unsigned n)
 	}
 	(void)close(fd);
 	m->type[n] = XD_ID_BLOB;
-	m->id_size[n] = (uint32_t)(size > 0 ? size : GPU_PAGE);
+	m->id_size[n] = (uint32_t)size;
 	return copy < 0 ? copy : 0;
 }
 

@@ -89,15 +89,11 @@ static void read_file(int fd, uint8_t *to, uint64_t size)
 
 int vmm_gpu_snapshot(int fd, uint64_t size)
 {
-	/* An empty file cannot become a blob: a page of zeroes says as little. */
-	uint64_t len = size > 0 ? vmm_gpu_page_round(size) : GPU_PAGE;
+	uint64_t len = vmm_gpu_page_round(size);
 	int copy = vmm_gpu_memory(len);
 	void *to;
 
 	if (copy < 0) {
-		return copy;
-	}
-	if (size == 0) {
 		return copy;
 	}
 	to = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED, copy, 0);

@@ -38,14 +38,14 @@ enum fd_kind {
 #define FD_FILE_MAX (UINT64_C(4) << 20)
 
 /*
- * Says what fd is; *size is that of a file. -EPROTO: nothing that can be passed on. A file that
- * cannot be read counts as one.
+ * Says what fd is; *size is that of a file, 0 that of /dev/null. -EPROTO: nothing that can be
+ * passed on. A file that cannot be read counts as one.
  */
 int vmm_gpu_classify(int fd, enum fd_kind *kind, uint64_t *size);
 
 /*
- * The first size bytes of a file in memory of our own, in whole pages: it stays as it is whatever
- * happens to the file, and a guest may write to it. A descriptor or a negative errno.
+ * The first size bytes, not 0, of a file in memory of our own, in whole pages: it stays as it is
+ * whatever happens to the file, and a guest may write to it. A descriptor or a negative errno.
  */
 int vmm_gpu_snapshot(int fd, uint64_t size);
 

@@ -190,7 +190,9 @@ static int check(struct link *l, const struct vmm_window_message *msg, const str
 	switch (msg->type) {
 	case VMM_WINDOW_POOL:
 	case VMM_WINDOW_CURSOR:
-		if (*untaken(l, msg->type) != 0 || msg->serial != l->serial + 1) {
+		/* 1: another display has taken over. */
+		if (*untaken(l, msg->type) != 0 ||
+		    (msg->serial != l->serial + 1 && msg->serial != 1)) {
 			return refuse(l, "a pool or pointer out of turn");
 		}
 		return msg->type == VMM_WINDOW_POOL ? check_pool(l, &msg->pool, p)

@@ -483,8 +483,8 @@ int vmm_vhost_frontend_connect(struct vmm_virtio_device *dev, int fd, struct vmm
 	int ret;
 
 	disconnect(fe);
-	/* The new one starts with nothing mapped. */
-	vmm_virtio_shm_unmap_all(dev);
+	/* The new one starts with nothing mapped, but the guest may be looking at what was. */
+	vmm_virtio_shm_orphan_all(dev);
 	ret = connect_to(fe, fd, &features, err);
 	if (ret == 0) {
 		ret = go_on(fe, features, err);

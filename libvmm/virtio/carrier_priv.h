@@ -19,6 +19,7 @@ struct shm_mapping {
 	unsigned region; /* index into the device's */
 	uint64_t offset;
 	uint64_t len;
+	bool orphan; /* of a back end that is gone */
 };
 
 struct vmm_carrier {
@@ -57,6 +58,7 @@ struct vmm_carrier {
 	struct vmm_log_limit fail_limit;
 	struct shm_mapping *mappings; /* room for VMM_VIRTIO_SHM_MAPPINGS_MAX, or NULL */
 	unsigned mapping_count;       /* in order of region and offset */
+	unsigned orphans;             /* among them */
 };
 
 /* The lock around the registers. */

@@ -2,6 +2,10 @@
 /*
  * What a device has mapped into its shared memory regions. The list is here, so that nobody else
  * need keep one to know that two mappings do not overlap, and that none outlives a reset.
+ *
+ * Some may be nobody's: those of a back end that is gone. A guest that used them goes on to do so
+ * until it has learned of its loss, and would be stopped if they went; so they stay until something
+ * else wants their place.
  */
 #include "carrier_priv.h"
 
@@ -72,6 +76,34 @@ static bool is_free(const struct vmm_carrier *c, unsigned index, const struct sh
 	return true;
 }
 
+static void remove_at(struct vmm_carrier *c, unsigned at)
+{
+	c->mapping_count--;
+	memmove(&c->mappings[at], &c->mappings[at + 1],
+		(c->mapping_count - at) * sizeof(c->mappings[0]));
+}
+
+/* Takes away what is nobody's and in the way of new. */
+static void make_room(struct vmm_carrier *c, const struct shm_mapping *new)
+{
+	unsigned at = 0;
+
+	while (c->orphans > 0 && at < c->mapping_count) {
+		struct shm_mapping m = c->mappings[at];
+		bool overlaps = m.region == new->region &&m.offset <
+						    new->offset + new->len &&new->offset <
+						    m.offset + m.len;
+
+		if (m.orphan && (overlaps || c->mapping_count == VMM_VIRTIO_SHM_MAPPINGS_MAX)) {
+			remove_at(c, at);
+			c->orphans--;
+			(void)c->shm->unmap(c->ctx, c->dev->shm[m.region].id, m.offset, m.len);
+		} else {
+			at++;
+		}
+	}
+}
+
 int vmm_virtio_shm_map(struct vmm_virtio_device *dev, uint8_t id, uint64_t offset, int fd,
 		       uint64_t fd_offset, uint64_t len, bool writable)
 {
@@ -88,6 +120,7 @@ int vmm_virtio_shm_map(struct vmm_virtio_device *dev, uint8_t id, uint64_t offse
 	    !in_range(fd_offset, len, (uint64_t)INT64_MAX + 1)) {
 		return -EINVAL;
 	}
+	make_room(c, &new);
 	at = find(c, new.region, offset);
 	if (!is_free(c, at, &new)) {
 		return -EEXIST;
@@ -120,23 +153,26 @@ int vmm_virtio_shm_unmap(struct vmm_virtio_device *dev, uint8_t id, uint64_t off
 	at = find(c, (unsigned)region, offset);
 	m = &c->mappings[at];
 	if (at == c->mapping_count || m->region != (unsigned)region || m->offset != offset ||
-	    m->len != len) {
+	    m->len != len || m->orphan) {
 		return -ENOENT;
 	}
-	c->mapping_count--;
-	memmove(m, m + 1, (c->mapping_count - at) * sizeof(*m));
+	remove_at(c, at);
 	return c->shm->unmap(c->ctx, id, offset, len);
 }
 
-void vmm_virtio_shm_unmap_all(struct vmm_virtio_device *dev)
+void vmm_virtio_shm_orphan_all(struct vmm_virtio_device *dev)
 {
-	if (dev->carrier) {
-		vmm_carrier_unmap_all(dev->carrier);
+	struct vmm_carrier *c = dev->carrier;
+
+	for (unsigned i = 0; c && i < c->mapping_count; i++) {
+		c->mappings[i].orphan = true;
+		c->orphans = i + 1;
 	}
 }
 
 void vmm_carrier_unmap_all(struct vmm_carrier *c)
 {
+	c->orphans = 0;
 	while (c->mapping_count > 0) {
 		const struct shm_mapping *m = &c->mappings[--c->mapping_count];
 

@@ -7,8 +7,17 @@
 #define ARENA_SIZE (256u << 10)
 #define BUFS_MAX   32u
 #define ROUNDS_MAX 64u
+#define SLOTS      32u
+
+/* A request that means something. Its memory is nobody else's, but for descriptors gone astray. */
+struct slot {
+	int head; /* -1: free */
+	uint8_t request[DEVFUZZ_REQUEST];
+	uint8_t *memory; /* it once more, and its answer, as the device sees them */
+};
 
 struct devfuzz {
+	struct slot slots[SLOTS];
 	struct devfuzz_device device;
 	struct fakedrv *drv;
 	struct fuzz_input *in;
@@ -25,6 +34,9 @@ static void forget(struct devfuzz *f)
 {
 	for (unsigned i = 0; i < f->queues; i++) {
 		memset(f->room[i], 0xff, f->device.dev->queue_sizes[i] * sizeof(f->room[i][0]));
+	}
+	for (unsigned i = 0; i < SLOTS; i++) {
+		f->slots[i].head = -1;
 	}
 	f->tainted = false;
 }
@@ -63,6 +75,19 @@ static void check_used(struct devfuzz *f, unsigned queue, const struct fakedrv_u
 	REQUIRE(f->room[queue][used->head] != UINT64_MAX);
 }
 
+static void answered(struct devfuzz *f, const struct fakedrv_used *used)
+{
+	for (unsigned i = 0; i < SLOTS; i++) {
+		struct slot *s = &f->slots[i];
+
+		if (s->head == (int)used->head) {
+			s->head = -1;
+			f->device.answer(f->device.ctx, s->request, s->memory + DEVFUZZ_REQUEST,
+					 used->len);
+		}
+	}
+}
+
 static void collect(struct devfuzz *f, unsigned queue)
 {
 	struct fakedrv_used used;
@@ -70,6 +95,9 @@ static void collect(struct devfuzz *f, unsigned queue)
 	while (!f->tainted && fakedrv_used(f->drv, queue, &used)) {
 		check_used(f, queue, &used);
 		f->room[queue][used.head] = UINT64_MAX;
+		if (queue == 0) {
+			answered(f, &used);
+		}
 	}
 }
 
@@ -121,6 +149,32 @@ static void add(struct devfuzz *f, unsigned queue)
 	}
 	if (head >= 0) {
 		f->room[queue][head] = room;
+	}
+}
+
+/* One that means something. */
+static void add_request(struct devfuzz *f)
+{
+	struct slot *s = f->slots;
+	size_t len;
+
+	while (s < f->slots + SLOTS && s->head >= 0) {
+		s++;
+	}
+	if (s == f->slots + SLOTS) {
+		return;
+	}
+	memset(s->request, 0, sizeof(s->request));
+	len = f->device.request(f->device.ctx, f->in, s->request);
+	REQUIRE(len > 0 && len <= DEVFUZZ_REQUEST);
+	memcpy(s->memory, s->request, DEVFUZZ_REQUEST);
+	s->head = fakedrv_add(f->drv, 0,
+			      (const struct fakedrv_buf[]){
+				      FAKEDRV_OUT(s->memory, (uint32_t)len),
+				      FAKEDRV_IN(s->memory + DEVFUZZ_REQUEST, DEVFUZZ_REQUEST)},
+			      2);
+	if (s->head >= 0) {
+		f->room[0][s->head] = DEVFUZZ_REQUEST;
 	}
 }
 
@@ -189,6 +243,17 @@ static void step(struct devfuzz *f, uint8_t op)
 		}
 		fakedrv_run(f->drv);
 		break;
+	case 14:
+	case 15:
+		if (f->device.request) {
+			if (usable(f, 0) && !f->tainted) {
+				add_request(f);
+				fakedrv_kick(f->drv, 0);
+				collect(f, 0);
+			}
+			break;
+		}
+		/* fall through */
 	default:
 		if (usable(f, queue) && !f->tainted) {
 			add(f, queue);
@@ -272,6 +337,12 @@ struct devfuzz *devfuzz_create(const struct devfuzz_device *device)
 	REQUIRE(f != NULL);
 	f->device = *device;
 	f->drv = fakedrv_create(device->dev);
+	if (device->prepare) {
+		device->prepare(device->ctx, f->drv);
+	}
+	for (unsigned i = 0; i < SLOTS; i++) {
+		f->slots[i].memory = fakedrv_alloc(f->drv, 2 * (size_t)DEVFUZZ_REQUEST);
+	}
 	f->arena = fakedrv_alloc(f->drv, ARENA_SIZE);
 	f->queues = device->dev->queue_count;
 	return f;
@@ -287,6 +358,9 @@ static void clear(struct devfuzz *f)
 	}
 	f->far = false;
 	memset(f->arena, 0, ARENA_SIZE);
+	for (unsigned i = 0; i < SLOTS; i++) {
+		memset(f->slots[i].memory, 0, 2 * (size_t)DEVFUZZ_REQUEST);
+	}
 	REQUIRE(vmm_mem_get_mapping(fakedrv_mem(f->drv), 0, &map) == 0);
 	judge_window(map.host, (size_t)(f->arena + ARENA_SIZE - (uint8_t *)map.host), false);
 }

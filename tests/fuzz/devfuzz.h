@@ -32,8 +32,19 @@ struct devfuzz_device {
 	/* A request or two to a device that was just started, without the features of refuse. */
 	void (*serve)(void *ctx, struct fakedrv *drv, uint8_t *memory);
 	uint64_t refuse;
+	/*
+	 * Memory of its own for the harness, before anything is started. May be NULL, as may be the
+	 * next two.
+	 */
+	void (*prepare)(void *ctx, struct fakedrv *drv);
+	/* A request as a driver means it, of at most DEVFUZZ_REQUEST bytes, for queue 0. */
+	size_t (*request)(void *ctx, struct fuzz_input *in, uint8_t *bytes);
+	/* It has come back with len bytes. */
+	void (*answer)(void *ctx, const uint8_t *request, const uint8_t *answer, uint32_t len);
 	void *ctx;
 };
+
+#define DEVFUZZ_REQUEST 512u /* and as many bytes for the answer */
 
 struct devfuzz;
 

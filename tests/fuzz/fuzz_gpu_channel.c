@@ -116,8 +116,7 @@ static void complete(void *ctx, uint64_t token)
 		check(&w->events, w->ring + sizeof(*m), m->len);
 		for (uint32_t i = 0; i < m->ids; i++) {
 			REQUIRE(m->id[i] >= XD_FIRST_ITEM && m->id[i] < XD_READ_PIPE_START);
-			REQUIRE(m->type[i] == XD_ID_WRITE_PIPE ||
-				(m->type[i] == XD_ID_BLOB && m->id_size[i] > 0));
+			REQUIRE(m->type[i] == XD_ID_WRITE_PIPE || m->type[i] == XD_ID_BLOB);
 			w->last_id = m->id[i];
 		}
 	} else if (m->h.cmd == XD_READ) {

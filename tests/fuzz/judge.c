@@ -323,6 +323,17 @@ void judge_allow_reads(bool on)
 	judge.reads_allowed = on;
 }
 
+void judge_allow_writes(bool on)
+{
+	if (on) {
+		judge_compare();
+	}
+	judge.writes_allowed = on;
+	if (!on) {
+		judge_remember();
+	}
+}
+
 void judge_flip(bool on)
 {
 	judge.flip = on;

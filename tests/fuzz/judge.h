@@ -116,6 +116,8 @@ void judge_rules(unsigned rules);
  * memory that lies in no chain.
  */
 void judge_allow_reads(bool on);
+/* The same for what is written. The memory must not be that of a queue. */
+void judge_allow_writes(bool on);
 
 /* What has been judged since the process began. */
 struct judge_totals {

@@ -126,6 +126,7 @@ struct judge {
 	void *flush_ctx;
 	bool flip;
 	bool reads_allowed;
+	bool writes_allowed;
 	bool sees_loads;
 	jmp_buf *kill;
 	unsigned kill_after;

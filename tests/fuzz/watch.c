@@ -278,7 +278,7 @@ void watch_store(const void *p, size_t len)
 	if (judge.kill && judge.kill_after-- == 0) {
 		longjmp(*judge.kill, 1);
 	}
-	if (!is_near(start, len) || len == 0 || !in_ram(start, len)) {
+	if (!is_near(start, len) || len == 0 || judge.writes_allowed || !in_ram(start, len)) {
 		return;
 	}
 	watch_settle();

@@ -160,6 +160,43 @@ START_TEST(shm_mappings_are_limited)
 }
 END_TEST
 
+/* Another back end, while the guest still uses what the old one had mapped. */
+START_TEST(shm_orphans_stay_until_their_place_is_wanted)
+{
+	ck_assert_int_eq(map(4 * PAGE, 4 * PAGE), 0);
+	ck_assert_int_eq(map(12 * PAGE, PAGE), 0);
+	ck_assert_int_eq(vmm_virtio_shm_map(&dev.base, OTHER, 4 * PAGE, file, 0, PAGE, true), 0);
+	vmm_virtio_shm_orphan_all(&dev.base);
+	ck_assert_uint_eq(fakedrv_shm_count(drv), 3);
+	/* The new one has mapped nothing. */
+	ck_assert_int_eq(unmap(4 * PAGE, 4 * PAGE), -ENOENT);
+	ck_assert_ptr_nonnull(fakedrv_shm(drv, ID, 4 * PAGE, 4 * PAGE));
+	/* Only what is in the way goes. */
+	ck_assert_int_eq(map(7 * PAGE, 2 * PAGE), 0);
+	ck_assert_ptr_null(fakedrv_shm(drv, ID, 4 * PAGE, PAGE));
+	ck_assert_ptr_nonnull(fakedrv_shm(drv, ID, 12 * PAGE, PAGE));
+	ck_assert_ptr_nonnull(fakedrv_shm(drv, OTHER, 4 * PAGE, PAGE));
+	/* And what is not an orphan does not. */
+	ck_assert_int_eq(map(8 * PAGE, 8 * PAGE), -EEXIST);
+	ck_assert_int_eq(unmap(7 * PAGE, 2 * PAGE), 0);
+	ck_assert_uint_eq(fakedrv_shm_count(drv), 1);
+	fakedrv_reset(drv);
+	ck_assert_uint_eq(fakedrv_shm_count(drv), 0);
+}
+END_TEST
+
+START_TEST(shm_orphans_are_not_in_the_way_of_the_limit)
+{
+	for (uint64_t i = 0; i < VMM_VIRTIO_SHM_MAPPINGS_MAX; i++) {
+		ck_assert_int_eq(
+			vmm_virtio_shm_map(&dev.base, OTHER, i * PAGE, file, 0, PAGE, true), 0);
+	}
+	vmm_virtio_shm_orphan_all(&dev.base);
+	ck_assert_int_eq(map(0, PAGE), 0);
+	ck_assert_uint_eq(fakedrv_shm_count(drv), VMM_VIRTIO_SHM_MAPPINGS_MAX);
+}
+END_TEST
+
 START_TEST(shm_reset_unmaps_everything)
 {
 	ck_assert_int_eq(map(0, PAGE), 0);
@@ -264,6 +301,8 @@ int main(void)
 		{shm_mappings_do_not_overlap, 1},
 		{shm_unmap_takes_exactly_one_mapping, 1},
 		{shm_mappings_are_limited, 1},
+		{shm_orphans_stay_until_their_place_is_wanted, 1},
+		{shm_orphans_are_not_in_the_way_of_the_limit, 1},
 		{shm_reset_unmaps_everything, 1},
 		{shm_is_for_active_devices, 1},
 		{shm_failure_to_map_leaves_nothing, 1},

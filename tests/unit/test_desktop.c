@@ -14,6 +14,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <vmm/dev/gpu.h>
 #include <vmm/loop.h>
 
 #include "faultinj.h"
@@ -129,6 +130,14 @@ END_TEST
 
 /* ---- on behalf of a process ---- */
 
+static const char *dir_file(const char *name)
+{
+	static char file[96];
+
+	(void)snprintf(file, sizeof(file), "%s/%s", dir, name);
+	return file;
+}
+
 /* What the asker gets: the errno of the answer, and its descriptor or -1. */
 static int receive(int asker, int *fd)
 {
@@ -168,7 +177,7 @@ START_TEST(connector_gives_connections_and_errors)
 	(void)unlink(path);
 	ck_assert_int_eq(send(asker, "", 1, 0), 1);
 	run_loop();
-	ck_assert_int_eq(receive(asker, &fd), -ENOENT);
+	ck_assert_int_eq(receive(asker, &fd), ENOENT);
 	ck_assert_int_eq(fd, -1);
 	vm_connector_close(connector);
 	(void)close(asker);
@@ -176,9 +185,51 @@ START_TEST(connector_gives_connections_and_errors)
 }
 END_TEST
 
+static void on_connection(void *ctx, int fd)
+{
+	*(int *)ctx = fd;
+}
+
+/* The two real ends: the device's broker asks the supervisor's connector. */
+START_TEST(connector_and_broker_speak_the_same)
+{
+	const struct vmm_gpu_connector *ask;
+	struct vm_connector *connector;
+	struct vmm_gpu_broker *broker;
+	int asker;
+
+	begin();
+	ck_assert_int_eq(vm_connector_open(&connector, &asker, path, loop, NULL, &err), 0);
+	ck_assert_int_eq(vmm_gpu_broker_create(&broker, asker, &err), 0);
+	ask = vmm_gpu_broker_connector(broker);
+	/* A compositor that goes away and comes back is no end of it. */
+	for (int i = 0; i < 4; i++) {
+		int fd = -1;
+
+		if (i == 1) {
+			(void)rename(path, dir_file("away"));
+		} else if (i == 2) {
+			(void)rename(dir_file("away"), path);
+		}
+		ck_assert_int_eq(ask->connect(ask->ctx, loop, on_connection, &fd), 0);
+		run_loop();
+		if (i == 1) {
+			ck_assert_int_eq(fd, -ENOENT);
+		} else {
+			assert_connected(fd);
+		}
+	}
+	vm_connector_close(connector);
+	ck_assert_int_eq(ask->connect(ask->ctx, loop, on_connection, &asker), -EPIPE);
+	vmm_gpu_broker_destroy(broker);
+	end();
+}
+END_TEST
+
 START_TEST(connector_survives_whoever_asks)
 {
 	struct vm_connector *connector;
+	int32_t answer;
 	int asker;
 	int fd;
 
@@ -193,6 +244,10 @@ START_TEST(connector_survives_whoever_asks)
 		}
 	}
 	ck_assert_uint_lt(fdcount(), before + 16);
+	/* It is told that there is no more. */
+	while (recv(asker, &answer, sizeof(answer), MSG_DONTWAIT) > 0) {
+	}
+	ck_assert_int_eq(recv(asker, &answer, sizeof(answer), MSG_DONTWAIT), 0);
 	(void)close(asker);
 	run_loop();
 	vm_connector_close(connector);
@@ -206,6 +261,35 @@ START_TEST(connector_survives_whoever_asks)
 	while ((fd = accept(listener, NULL, NULL)) >= 0) {
 		(void)close(fd);
 	}
+	end();
+}
+END_TEST
+
+/* The process that asked is killed, or has done what it can to spoil it; another one starts. */
+START_TEST(connector_serves_another_process)
+{
+	struct vm_connector *connector;
+	int asker;
+	int fd;
+
+	begin();
+	ck_assert_int_eq(vm_connector_open(&connector, &asker, path, loop, NULL, &err), 0);
+	ck_assert_int_eq(send(asker, "", 1, 0), 1);
+	run_loop();
+	/* Nobody takes that connection any more. */
+	fd = accept(listener, NULL, NULL);
+	ck_assert_int_ge(fd, 0);
+	(void)shutdown(asker, SHUT_RDWR);
+	run_loop();
+	ck_assert_int_eq(vm_connector_renew(connector, &asker, &err), 0);
+	ck_assert_int_eq(read(fd, &(char){0}, 1), 0);
+	(void)close(fd);
+	ck_assert_int_eq(send(asker, "", 1, 0), 1);
+	run_loop();
+	ck_assert_int_eq(receive(asker, &fd), 0);
+	assert_connected(fd);
+	vm_connector_close(connector);
+	(void)close(asker);
 	end();
 }
 END_TEST
@@ -360,7 +444,8 @@ START_TEST(window_close_is_told_while_it_lives)
 END_TEST
 
 SUITE_MAIN("desktop", desktop_is_found_by_path_and_by_environment, desktop_failures_name_the_socket,
-	   connector_gives_connections_and_errors, connector_survives_whoever_asks,
+	   connector_gives_connections_and_errors, connector_and_broker_speak_the_same,
+	   connector_survives_whoever_asks, connector_serves_another_process,
 	   connector_failures_leave_nothing, window_has_its_descriptors_and_says_that_it_was_closed,
 	   window_that_does_not_start_is_said_and_leaves_nothing,
 	   window_close_is_told_while_it_lives)

@@ -155,6 +155,33 @@ START_TEST(conversation_as_it_should_be)
 }
 END_TEST
 
+/* The display's process is killed, and another one goes on with the same socket. */
+START_TEST(another_display_starts_again)
+{
+	struct vmm_window_message msg;
+	struct fixture f;
+	int fd = make_memfd(256);
+
+	set_up(&f);
+	for (uint32_t serial = 1; serial <= 3; serial++) {
+		msg = pool(serial);
+		ck_assert_int_eq(hear(&f, &msg, fd), 1);
+		ck_assert_int_eq(link_taken(&f.link, serial), 0);
+	}
+	msg = picture(3, 1);
+	ck_assert_int_eq(hear(&f, &msg, -1), 1);
+	msg = pool(1);
+	ck_assert_int_eq(hear(&f, &msg, fd), 1);
+	msg = picture(1, 1);
+	ck_assert_int_eq(hear(&f, &msg, -1), 1);
+	/* That is no way to make it hold more than it would. */
+	msg = pool(1);
+	ck_assert_int_eq(hear(&f, &msg, fd), -EPROTO);
+	tear_down(&f);
+	ck_assert_int_eq(close(fd), 0);
+}
+END_TEST
+
 START_TEST(packets_of_every_other_length_are_refused)
 {
 	struct fixture f;
@@ -265,5 +292,6 @@ START_TEST(display_that_does_not_read_is_noticed)
 }
 END_TEST
 
-SUITE_MAIN("window-link", conversation_as_it_should_be, packets_of_every_other_length_are_refused,
-	   words_of_every_kind_are_checked, display_that_does_not_read_is_noticed)
+SUITE_MAIN("window-link", conversation_as_it_should_be, another_display_starts_again,
+	   packets_of_every_other_length_are_refused, words_of_every_kind_are_checked,
+	   display_that_does_not_read_is_noticed)

@@ -70,16 +70,17 @@ int vm_desktop_connect(const char *socket_path, struct vmm_error *err)
 
 struct vm_connector {
 	const char *socket;
+	struct vmm_loop *loop;
 	const struct vmm_log *log;
 	struct vmm_log_limit limit;
 	int fd;
 	struct vmm_source *source;
 };
 
-/* The connection, or its absence: an errno as a number of four bytes. */
+/* The connection, or its absence: an errno as a number of four bytes, see <vmm/dev/gpu.h>. */
 static int answer(int fd, int connection)
 {
-	int32_t error = connection < 0 ? connection : 0;
+	int32_t error = connection < 0 ? -connection : 0;
 	struct iovec iov = {.iov_base = &error, .iov_len = sizeof(error)};
 	union {
 		char bytes[CMSG_SPACE(sizeof(int))];
@@ -100,10 +101,12 @@ static int answer(int fd, int connection)
 	return sendmsg(fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? -errno : 0;
 }
 
+/* Whoever waits for an answer learns that none will come. */
 static void stop(struct vm_connector *c)
 {
 	vmm_source_remove(c->source);
 	c->source = NULL;
+	(void)shutdown(c->fd, SHUT_RDWR);
 }
 
 /* One question at a time: one that asks faster than it takes answers is a guest's, and waits. */
@@ -127,7 +130,8 @@ static void on_question(void *ctx, int fd, uint32_t events)
 	if (connection < 0) {
 		vmm_log_guest(c->log, &c->limit, "%s", err.message);
 	}
-	if (answer(fd, connection) < 0) {
+	/* There may be a connection that cannot be handed over: too many are on their way. */
+	if (answer(fd, connection) < 0 && (connection < 0 || answer(fd, -EMFILE) < 0)) {
 		stop(c);
 	}
 	if (connection >= 0) {
@@ -135,34 +139,53 @@ static void on_question(void *ctx, int fd, uint32_t events)
 	}
 }
 
+int vm_connector_renew(struct vm_connector *c, int *asker, struct vmm_error *err)
+{
+	struct vmm_source *source = NULL;
+	int pair[2];
+	int ret = 0;
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0) {
+		return vmm_error_wrap(err, -errno, "connections to a compositor");
+	}
+	ret = vmm_loop_add_fd(c->loop, pair[0], VMM_LOOP_READABLE, on_question, c, &source);
+	if (ret < 0) {
+		(void)close(pair[0]);
+		(void)close(pair[1]);
+		return vmm_error_wrap(err, ret, "connections to a compositor");
+	}
+	if (c->fd >= 0) {
+		stop(c);
+		(void)close(c->fd);
+		(void)close(*asker);
+	}
+	c->source = source;
+	c->fd = pair[0];
+	*asker = pair[1];
+	return 0;
+}
+
 int vm_connector_open(struct vm_connector **out, int *asker, const char *socket,
 		      struct vmm_loop *loop, const struct vmm_log *log, struct vmm_error *err)
 {
 	struct vm_connector *c = calloc(1, sizeof(*c));
-	int pair[2] = {-1, -1};
-	int ret = c ? 0 : -ENOMEM;
+	int ret;
 
 	*out = NULL;
 	*asker = -1;
-	if (ret == 0 && socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0) {
-		ret = -errno;
+	if (!c) {
+		return vmm_error_wrap(err, -ENOMEM, "connections to a compositor");
 	}
-	if (ret == 0) {
-		c->socket = socket;
-		c->log = log;
-		c->fd = pair[0];
-		ret = vmm_loop_add_fd(loop, c->fd, VMM_LOOP_READABLE, on_question, c, &c->source);
-	}
+	c->socket = socket;
+	c->loop = loop;
+	c->log = log;
+	c->fd = -1;
+	ret = vm_connector_renew(c, asker, err);
 	if (ret < 0) {
-		if (pair[0] >= 0) {
-			(void)close(pair[0]);
-			(void)close(pair[1]);
-		}
 		free(c);
-		return vmm_error_wrap(err, ret, "connections to a compositor");
+		return ret;
 	}
 	*out = c;
-	*asker = pair[1];
 	return 0;
 }
 

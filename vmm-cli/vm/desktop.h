@@ -25,6 +25,11 @@ struct vm_connector;
  */
 int vm_connector_open(struct vm_connector **out, int *asker, const char *socket,
 		      struct vmm_loop *loop, const struct vmm_log *log, struct vmm_error *err);
+/*
+ * For another process in the place of the one that asked: *asker is replaced, and what the old one
+ * left unread, or did to the socket, is gone. On failure, -errno with words, all is as before.
+ */
+int vm_connector_renew(struct vm_connector *c, int *asker, struct vmm_error *err);
 /* NULL is a no-op. */
 void vm_connector_close(struct vm_connector *c);
 

@@ -13,6 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "vm/desktop.h"
 #include "vm/server.h"
 
 #define NS_PER_MS UINT64_C(1000000)
@@ -150,7 +151,10 @@ static void on_timer(void *ctx)
 	int ret;
 
 	dev->started_ns = now_ns();
-	ret = vm_server_start(&next, dev, on_end, &err);
+	ret = dev->connector ? vm_connector_renew(dev->connector, &dev->fds[1], &err) : 0;
+	if (ret == 0) {
+		ret = vm_server_start(&next, dev, on_end, &err);
+	}
 	if (ret == 0) {
 		ret = adopt(dev, next, &err);
 	}

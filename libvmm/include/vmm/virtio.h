@@ -215,8 +215,13 @@ int vmm_virtio_shm_map(struct vmm_virtio_device *dev, uint8_t id, uint64_t offse
  */
 int vmm_virtio_shm_unmap(struct vmm_virtio_device *dev, uint8_t id, uint64_t offset, uint64_t len);
 
-/* All that is mapped. Loop thread; does nothing without a carrier. */
-void vmm_virtio_shm_unmap_all(struct vmm_virtio_device *dev);
+/*
+ * Whoever made the mappings is gone, and another one takes its place that knows nothing of them.
+ * The guest reaches what is mapped as before, until reset, but it counts as not mapped any more:
+ * what is mapped from now on replaces it. For vhost-user's front end. Loop thread; does nothing
+ * without a carrier.
+ */
+void vmm_virtio_shm_orphan_all(struct vmm_virtio_device *dev);
 
 /* Destroys a device that no carrier holds. NULL is a no-op. */
 void vmm_virtio_device_destroy(struct vmm_virtio_device *dev);

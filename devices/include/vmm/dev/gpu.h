@@ -6,7 +6,10 @@
  *
  * Counters: commands, errors (commands answered with one), copied_bytes (pixels fetched from the
  * guest), frames (flushes that changed what is shown), resources, memory_bytes (what the guest made
- * the host keep).
+ * the host keep); with contexts also contexts and blob_bytes.
+ *
+ * A program with contexts ignores SIGPIPE: what the guest's programs write goes into pipes whose
+ * readers are others'.
  */
 #ifndef VMM_DEV_GPU_H
 #define VMM_DEV_GPU_H

@@ -26,7 +26,8 @@
  *
  * serial counts POOL and CURSOR messages together, from 1. PRESENT, RELEASED and FRAME carry the
  * serial of their POOL, TAKEN that of the POOL or CURSOR. RELEASED and FRAME of a pool that was
- * replaced cross the replacement and are ignored.
+ * replaced cross the replacement and are ignored. Another display on the same socket, after the
+ *first has died, starts from 1 again.
  */
 #ifndef VMM_DEV_WINDOW_PROTO_H
 #define VMM_DEV_WINDOW_PROTO_H
