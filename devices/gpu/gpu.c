@@ -9,7 +9,6 @@
 
 #include "shapes.h"
 
-
 static const uint16_t queue_sizes[QUEUES] = {
 	[QUEUE_CONTROL] = CONTROL_SIZE,
 	[QUEUE_CURSOR] = CURSOR_SIZE,

@@ -22,7 +22,7 @@
 #define WIRE_TEXT_MAX    512u
 #define WIRE_ID_MAX      32u
 #define WIRE_SPACE_MAX   256u /* bytes of a device's configuration space */
-#define WIRE_SHM_MAX     2u  /* shared memory regions of a device */
+#define WIRE_SHM_MAX     2u   /* shared memory regions of a device */
 #define WIRE_SHM_ANY     UINT32_MAX
 #define WIRE_SHM_LEN_MAX (UINT64_C(16) << 30) /* of one region */
 
