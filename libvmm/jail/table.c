@@ -202,12 +202,11 @@ static const struct vmm_jail_rule gpu[] = {GPU_RULES, SANITIZER_RULES};
  * along with them, and the user's input on its way to the devices.
  */
 static const struct vmm_jail_rule window[] = {
-	ANY(recvmsg),       ANY(sendmsg),       ANY(sendto),
-	ANY(ppoll),         ANY(read),          ANY(write),
-	ANY(close),         ANY(clock_gettime), FCNTL(F_DUPFD_CLOEXEC),
-	FCNTL(F_GET_SEALS), ANY(fstat),         NOTHING_EXECUTABLE,
-	ANY(munmap),        ANY(mremap),        ANY(madvise),
-	ANY(brk),           ANY(exit_group),    SANITIZER_RULES};
+	ANY(recvmsg),       ANY(sendmsg), ANY(sendto),        ANY(ppoll),
+	ANY(write),         ANY(close),   ANY(clock_gettime), FCNTL(F_DUPFD_CLOEXEC),
+	FCNTL(F_GET_SEALS), ANY(fstat),   NOTHING_EXECUTABLE, ANY(munmap),
+	ANY(mremap),        ANY(madvise), ANY(brk),           ANY(exit_group),
+	SANITIZER_RULES};
 
 static const struct vmm_jail_rule rng_served[] = {DEVICE_RULES, SERVED_RULES, SANITIZER_RULES};
 static const struct vmm_jail_rule console_served[] = {CONSOLE_RULES, SERVED_RULES, SANITIZER_RULES};
