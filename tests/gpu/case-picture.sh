@@ -25,14 +25,21 @@ after_picture()
 	fi
 }
 
+# title_in NAME RRGGBB: the windows of VM NAME have that colour in their titles.
+title_in()
+{
+	desktop_msg "for_window [app_id=\"^libvmm.$1:\"] title_format \"<span foreground='#ffffff' background='#$2'> $1 </span> %title\"" >/dev/null
+}
+
 case_picture()
 {
 	local name
 
-	desktop_start 1024x640
-	desktop_msg 'default_border normal 3; font "DejaVu Sans Mono 9"' >/dev/null
-	# A rule of the desktop: a VM's windows have its colour, whatever it says in its titles.
-	desktop_msg 'for_window [app_id="^libvmm.work:"] border normal 6' >/dev/null
+	desktop_start 1024x320
+	desktop_msg 'default_border normal 3; font pango:DejaVu Sans Mono 10' >/dev/null
+	# Rules of the desktop: a VM's windows have its colour, whatever it says in its titles.
+	title_in work 2e7d32
+	title_in private b71c1c
 	desktop_spawn foot -T 'the desktop itself' -o 'font=DejaVu Sans Mono:size=10' sh -c 'uname -srm; exec sleep 100000'
 	desktop_wait_window $((20 * slow)) '^foot '
 	export WAYLAND_DISPLAY=$desktop_socket

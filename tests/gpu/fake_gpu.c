@@ -374,9 +374,12 @@ static void break_present(unsigned kind)
 	case 6:
 		msg.serial--;
 		break;
-	default: /* the second is not asked for */
-		say(&msg, -1);
-		msg.present.buffer = 2;
+	default:
+		/* Only the first is asked for. The compositor may ask for the second as quickly. */
+		for (unsigned i = 0; i < 8; i++) {
+			say(&msg, -1);
+			msg.present.buffer = (msg.present.buffer + 1) % BUFFERS;
+		}
 		break;
 	}
 	say(&msg, -1);
