@@ -10,6 +10,7 @@
  *	buffers.c   a memfd of the display's as buffers of the compositor
  *	seat.c      keyboard and pointer of the user
  *	keys.c      events on their way to the guest
+ *	jail.c      what the program gives up before it looks at anything
  *
  * Pixels are never looked at: the compositor gets the display's memfds. What is sent to the
  * compositor is paced by its own answers (frame, sync), so that nothing piles up in front of one
@@ -35,6 +36,17 @@
 #define STATUS_COMPOSITOR_GONE 3
 
 struct window;
+
+/* ---- jail.c ---- */
+
+#define WINDOW_FDS_MAX 5
+
+/*
+ * Leaves the process with these descriptors (at most WINDOW_FDS_MAX; negative: none) and standard
+ * error, in the jail of <vmm/jail.h> and with the system calls of its profile "window". -1: that
+ * failed, and why has been said; then the program has to end.
+ */
+int window_enter_jail(const int *fds, size_t count);
 
 /* ---- buffers.c ---- */
 

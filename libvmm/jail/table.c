@@ -197,6 +197,17 @@ static const struct vmm_jail_rule blk_uring[] = {BLK_RULES, ANY(io_uring_enter),
 
 static const struct vmm_jail_rule gpu[] = {GPU_RULES, SANITIZER_RULES};
 
+/*
+ * vmm-window, which is made for the C library of the system: libwayland's messages and what goes
+ * along with them, and the user's input on its way to the devices.
+ */
+static const struct vmm_jail_rule window[] = {
+	ANY(recvmsg),       ANY(sendmsg), ANY(sendto),        ANY(ppoll),
+	ANY(write),         ANY(close),   ANY(clock_gettime), FCNTL(F_DUPFD_CLOEXEC),
+	FCNTL(F_GET_SEALS), ANY(fstat),   NOTHING_EXECUTABLE, ANY(munmap),
+	ANY(mremap),        ANY(madvise), ANY(brk),           ANY(exit_group),
+	SANITIZER_RULES};
+
 static const struct vmm_jail_rule rng_served[] = {DEVICE_RULES, SERVED_RULES, SANITIZER_RULES};
 static const struct vmm_jail_rule console_served[] = {CONSOLE_RULES, SERVED_RULES, SANITIZER_RULES};
 static const struct vmm_jail_rule net_served[] = {NET_RULES, SERVED_RULES, SANITIZER_RULES};
@@ -232,6 +243,7 @@ static const struct vmm_jail_profile profiles[] = {
 	PROFILE("blk", blk),
 	PROFILE("blk-uring", blk_uring),
 	PROFILE("gpu", gpu),
+	PROFILE("window", window),
 	PROFILE("rng-served", rng_served),
 	PROFILE("input-served", rng_served),
 	PROFILE("console-served", console_served),

@@ -64,6 +64,30 @@ START_TEST(what_a_context_does_not_have_is_not_sent)
 }
 END_TEST
 
+/* All that there is room for would do; one more has no place of its own. */
+START_TEST(descriptors_that_a_message_has_no_room_for_are_refused)
+{
+	struct {
+		struct xd_send send;
+		uint8_t bytes[4];
+	} cmd = {.send = {.h = {.cmd = XD_SEND, .size = sizeof(cmd)}, .len = 4}};
+	struct channel_fix f;
+
+	channel_start_open(&f, NULL);
+	f.blob = pattern_file(10, 1);
+	for (unsigned i = 0; i < XD_IDS_MAX; i++) {
+		cmd.send.id[i] = BLOB;
+		cmd.send.type[i] = blob_type;
+		cmd.send.id_size[i] = blob_type;
+	}
+	cmd.send.ids = XD_IDS_MAX + 1;
+	ck_assert_int_eq(vmm_gpu_channel_submit(f.channel, (const void *)&cmd, sizeof(cmd)),
+			 -EPROTO);
+	ck_assert_uint_eq(compositor_hears(&f, cmd.bytes, sizeof(cmd.bytes), NULL, NULL), 0);
+	channel_stop(&f);
+}
+END_TEST
+
 START_TEST(twenty_eight_descriptors_go_with_the_bytes_that_wait)
 {
 	uint32_t ids[XD_IDS_MAX];
@@ -630,6 +654,7 @@ int main(void)
 	const struct suite_test tests[] = {
 		{a_blob_goes_as_the_memory_it_is, 1},
 		{what_a_context_does_not_have_is_not_sent, 1},
+		{descriptors_that_a_message_has_no_room_for_are_refused, 1},
 		{twenty_eight_descriptors_go_with_the_bytes_that_wait, 1},
 		{descriptors_that_a_stopped_compositor_does_not_take_are_bounded, 1},
 		{a_keymap_arrives_whatever_file_it_is, 1},

@@ -19,8 +19,8 @@ START_TEST(create_wants_a_name_that_can_be_told_apart)
 					    "a b",
 					    "a\n",
 					    "a\x7f",
-					    "12345678901234567890123456789012"
-					    "123456789012345678901234567890123"};
+					    ("12345678901234567890123456789012"
+					     "123456789012345678901234567890123")};
 	struct vmm_wl_filter *filter = NULL;
 
 	for (unsigned i = 0; i < sizeof(names) / sizeof(names[0]); i++) {

@@ -81,7 +81,7 @@ static bool config_is_good(const struct wire_config *config)
 	       config->devices <= WIRE_DEVICES_MAX && config->log_level >= VMM_LOG_ERROR &&
 	       config->log_level <= VMM_LOG_DEBUG && config->has_serial <= 1 &&
 	       config->huge_pages <= 1 && config->transport <= VMM_TRANSPORT_MMIO &&
-	       config->shm_size <= WIRE_DEVICES_MAX * WIRE_SHM_MAX * WIRE_SHM_LEN_MAX &&
+	       config->shm_size <= (uint64_t)WIRE_DEVICES_MAX * WIRE_SHM_MAX * WIRE_SHM_LEN_MAX &&
 	       config->memory_size > 0 && is_text(config->cmdline, WIRE_CMDLINE_MAX);
 }
 

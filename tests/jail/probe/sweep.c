@@ -27,6 +27,7 @@ static const struct budget budgets[] = {
 	{"blk", 14},
 	{"blk-uring", 17},
 	{"gpu", 30},
+	{"window", 20},
 };
 
 static bool within_budgets(void)
