@@ -112,11 +112,11 @@ desktop_pixel()
 	convert "$1" -crop "1x1+$2+$3" -depth 8 RGB:- | od -A n -t x1 | tr -d ' \n'
 }
 
-# desktop_windows: one line for each window that is mapped: APP_ID, WIDTHxHEIGHT, its focus, and its title.
+# desktop_windows: one line for each window that is mapped: APP_ID or -, WIDTHxHEIGHT, its focus, and its title.
 desktop_windows()
 {
-	desktop_msg -r -t get_tree | jq -r '.. | select(.app_id? != null and (.type? == "con" or .type? == "floating_con")) |
-		"\(.app_id) \(.rect.width)x\(.rect.height) \(if .focused then "focused" else "-" end) \(.name)"'
+	desktop_msg -r -t get_tree | jq -r '.. | select(.shell? != null and (.type? == "con" or .type? == "floating_con")) |
+		"\(.app_id // "-") \(.rect.width)x\(.rect.height) \(if .focused then "focused" else "-" end) \(.name)"'
 }
 
 # desktop_wait_window SECONDS REGEX: until a line of desktop_windows is like REGEX.
