@@ -127,6 +127,7 @@ x11_nested()
 
 case_x11()
 {
+	# First: once wtype has come and gone, sway gives a window a keyboard without a keymap, which weston 10 does not survive.
 	x11_nested
 	x11_rootful
 	x11_rootless
