@@ -98,37 +98,9 @@ x11_rootless()
 	end_children
 }
 
-# x_coloured: there is something of the background of an X11 program.
-x_coloured()
-{
-	desktop_shot "$work/coloured.ppm"
-	convert "$work/coloured.ppm" -unique-colors -depth 8 RGB:- | od -A n -t x1 -w3 -v | grep '11 22 33' >/dev/null
-}
-
-# A compositor of the guest's own brings a window manager along.
-x11_nested()
-{
-	local display
-
-	for display in wayland-1 through; do
-		: >"$desktop_dir/client.log"
-		spawn "$display" weston --backend=wayland-backend.so --use-pixman --xwayland --shell=kiosk-shell.so --no-config \
-			--idle-time=0 --socket=nested --width=500 --height=400
-		soon grep -q 'listening on display' "$desktop_dir/client.log" || bad "weston on $display does not start"
-		x_display=$(sed -n 's/.*listening on display \(:[0-9]*\).*/\1/p' "$desktop_dir/client.log")
-		# Where weston puts a smaller one is not the same each time.
-		x_client full xterm -fullscreen -T full -bg '#112233' -fg '#ddeeff' -e sh -c "$(foot_text X11)"
-		is "an X11 program in a weston on $display is shown" soon x_coloured
-		desktop_still $((20 * slow)) "$work/$display.ppm" || bad "$display: no rest"
-		end_children
-	done
-	same "and is the same on both" "$(desktop_signature "$work/through.ppm")" "$(desktop_signature "$work/wayland-1.ppm")"
-}
-
 case_x11()
 {
-	# First: once wtype has come and gone, sway gives a window a keyboard without a keymap, which weston 10 does not survive.
-	x11_nested
+	desktop_keyboard
 	x11_rootful
 	x11_rootless
 }
