@@ -10,7 +10,7 @@
 #
 # The same clients give the same pixels each time: no pointer, no borders, no other programs, one fixed output size.
 
-desktop_dir='' desktop_socket='' desktop_pid=''
+desktop_dir='' desktop_socket='' desktop_pid='' _desktop_typist=''
 # "nobody": any user but root would do.
 desktop_user=65534
 
@@ -112,11 +112,11 @@ desktop_pixel()
 	convert "$1" -crop "1x1+$2+$3" -depth 8 RGB:- | od -A n -t x1 | tr -d ' \n'
 }
 
-# desktop_windows: one line for each window that is mapped: APP_ID, WIDTHxHEIGHT, its focus, and its title.
+# desktop_windows: one line for each window that is mapped: APP_ID or -, WIDTHxHEIGHT, its focus, and its title.
 desktop_windows()
 {
-	desktop_msg -r -t get_tree | jq -r '.. | select(.app_id? != null and (.type? == "con" or .type? == "floating_con")) |
-		"\(.app_id) \(.rect.width)x\(.rect.height) \(if .focused then "focused" else "-" end) \(.name)"'
+	desktop_msg -r -t get_tree | jq -r '.. | select(.shell? != null and (.type? == "con" or .type? == "floating_con")) |
+		"\(.app_id // "-") \(.rect.width)x\(.rect.height) \(if .focused then "focused" else "-" end) \(.name)"'
 }
 
 # desktop_wait_window SECONDS REGEX: until a line of desktop_windows is like REGEX.
@@ -158,6 +158,7 @@ desktop_keyboard()
 	local end=$((SECONDS + 30))
 
 	desktop_spawn wtype -s 86400000 x
+	_desktop_typist=$desktop_child
 	until desktop_msg -t get_inputs 2>/dev/null | grep -q keyboard; do
 		[ "$SECONDS" -lt "$end" ] || return 1
 		sleep 0.1
@@ -181,6 +182,12 @@ desktop_paste()
 # desktop_stop: ends it and whatever still runs in it, and removes its directory.
 desktop_stop()
 {
+	# It would sleep on.
+	if [ -n "$_desktop_typist" ]; then
+		kill "$_desktop_typist" 2>/dev/null || true
+		wait "$_desktop_typist" 2>/dev/null || true
+		_desktop_typist=''
+	fi
 	if [ -n "$desktop_pid" ]; then
 		kill "$desktop_pid" 2>/dev/null || true
 		wait "$desktop_pid" 2>/dev/null || true
