@@ -4,24 +4,11 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/un.h>
 
+#include "config/devices.h"
 #include "config/fields.h"
 
-#define QUEUE_SIZE_FS   1024
-#define SOCKET_PATH_MAX (sizeof(((struct sockaddr_un *)NULL)->sun_path) - 1)
-
-int vm_config_check_socket(const char *field, const char *path, struct vmm_error *err)
-{
-	if (!path || !path[0]) {
-		return vmm_error_set(err, -EINVAL, "%s is missing", field);
-	}
-	if (strlen(path) > SOCKET_PATH_MAX) {
-		return vmm_error_set(err, -EINVAL, "%s '%.40s...': longer than %zu bytes", field,
-				     path, SOCKET_PATH_MAX);
-	}
-	return 0;
-}
+#define QUEUE_SIZE_FS 1024
 
 /* ---- disks and network cards ---- */
 

@@ -7,8 +7,8 @@
 
 #include <vmm/dev/gpu.h>
 
+#include "config/devices.h"
 #include "config/fields.h"
-#include "config/foreign.h"
 
 /* What a screen's EDID can say, see <vmm/dev/gpu.h>. */
 #define SIDE_MIN ((int)VMM_GPU_SIDE_MIN)
