@@ -359,11 +359,20 @@ int vm_config_check(const struct vm_config *config, struct vmm_error *err)
 	return ret < 0 ? ret : check_console(&config->serial, "serial", err);
 }
 
+/* A JSON string is made of UTF-8 only. */
+static bool is_utf8(const char *name)
+{
+	json_t *text = json_string(name);
+
+	json_decref(text);
+	return text != NULL;
+}
+
 int vm_name_check(const char *name, struct vmm_error *err)
 {
 	const char *why = NULL;
 	size_t len = strlen(name);
-	json_t *text;
+	bool ascii = true;
 	size_t i;
 
 	if (len == 0 || len > VM_NAME_MAX) {
@@ -375,18 +384,16 @@ int vm_name_check(const char *name, struct vmm_error *err)
 			return vmm_error_set(err, -EINVAL,
 					     "a VM's name has no spaces or control characters");
 		}
+		ascii = ascii && (unsigned char)name[i] < 0x80;
 	}
 	if (strpbrk(name, ":/,=")) {
 		why = "must not contain any of : / , =";
 	} else if (name[0] == '.' || name[0] == '-') {
 		why = "must not begin with '.' or '-'";
 	}
-	/* Makes a JSON string of UTF-8 only. */
-	text = json_string(name);
-	if (!text) {
+	if (!ascii && !is_utf8(name)) {
 		return vmm_error_set(err, -EINVAL, "a VM's name must be UTF-8");
 	}
-	json_decref(text);
 	return why ? vmm_error_set(err, -EINVAL, "VM name '%s': it %s", name, why) : 0;
 }
 
