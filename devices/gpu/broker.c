@@ -63,17 +63,22 @@ static void break_off(struct vmm_gpu_broker *b)
 	}
 }
 
-/* The descriptor, or -1 when none came. */
+/* The descriptor, or -1 when none came. Where two came, which is none, both are closed. */
 static int take_fd(struct msghdr *msg)
 {
 	struct cmsghdr *c = CMSG_FIRSTHDR(msg);
-	int fd = -1;
+	int fds[2] = {-1, -1};
 
-	if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS &&
-	    c->cmsg_len == CMSG_LEN(sizeof(int))) {
-		memcpy(&fd, CMSG_DATA(c), sizeof(fd));
+	if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS) {
+		/* There is room for two, by alignment, and the rest the kernel closes. */
+		memcpy(fds, CMSG_DATA(c), c->cmsg_len - CMSG_LEN(0));
 	}
-	return fd;
+	if (fds[1] >= 0) {
+		(void)close(fds[0]);
+		(void)close(fds[1]);
+		return -1;
+	}
+	return fds[0];
 }
 
 static void on_answer(void *ctx, int socket, uint32_t events)

@@ -65,26 +65,31 @@ static int ask(struct asker *a)
 	return connector->connect(connector->ctx, loop, on_done, a);
 }
 
-static void answer(int32_t error, int fd)
+static void answer_with(int32_t error, const int *fds, size_t count)
 {
 	union {
-		char bytes[CMSG_SPACE(sizeof(int))];
+		char bytes[CMSG_SPACE(2 * sizeof(int))];
 		struct cmsghdr align;
 	} control = {0};
 	struct iovec iov = {.iov_base = &error, .iov_len = sizeof(error)};
 	struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
 	struct cmsghdr *c;
 
-	if (fd >= 0) {
+	if (count > 0) {
 		msg.msg_control = control.bytes;
-		msg.msg_controllen = sizeof(control.bytes);
+		msg.msg_controllen = CMSG_SPACE(count * sizeof(int));
 		c = CMSG_FIRSTHDR(&msg);
 		c->cmsg_level = SOL_SOCKET;
 		c->cmsg_type = SCM_RIGHTS;
-		c->cmsg_len = CMSG_LEN(sizeof(int));
-		memcpy(CMSG_DATA(c), &fd, sizeof(int));
+		c->cmsg_len = CMSG_LEN(count * sizeof(int));
+		memcpy(CMSG_DATA(c), fds, count * sizeof(int));
 	}
 	ck_assert_int_eq(sendmsg(peer, &msg, MSG_NOSIGNAL), sizeof(error));
+}
+
+static void answer(int32_t error, int fd)
+{
+	answer_with(error, &fd, fd >= 0);
 }
 
 START_TEST(broker_answers_go_to_who_asked_in_order)
@@ -184,6 +189,22 @@ START_TEST(broker_that_errs_or_goes_leaves_everybody_with_an_error)
 }
 END_TEST
 
+/* There is room for a second descriptor by alignment alone. */
+START_TEST(broker_two_descriptors_are_none_and_both_closed)
+{
+	static const int two[] = {STDIN_FILENO, STDOUT_FILENO};
+	struct asker a = {0};
+
+	start();
+	ck_assert_int_eq(ask(&a), 0);
+	answer_with(0, two, 2);
+	run();
+	ck_assert_uint_eq(a.answers, 1);
+	ck_assert_int_eq(a.fd, -EPIPE);
+	finish();
+}
+END_TEST
+
 START_TEST(broker_more_than_may_wait_are_refused)
 {
 	struct asker a = {0};
@@ -230,6 +251,7 @@ int main(void)
 		{broker_answers_go_to_who_asked_in_order, 1},
 		{broker_answer_that_nobody_wants_is_closed, 1},
 		{broker_that_errs_or_goes_leaves_everybody_with_an_error, 6},
+		{broker_two_descriptors_are_none_and_both_closed, 1},
 		{broker_more_than_may_wait_are_refused, 1},
 		{broker_create_fails_cleanly, 1},
 	};
