@@ -120,8 +120,12 @@ static bool say(struct window *w, struct vmm_window_message *m, int memfd)
 	if (sendmsg(w->fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0) {
 		return true;
 	}
-	if (errno == EAGAIN || errno == ETOOMANYREFS) {
+	if (errno == EAGAIN) {
 		(void)vmm_source_set_events(w->source, VMM_LOOP_READABLE | VMM_LOOP_WRITABLE);
+	} else if (errno == ETOOMANYREFS) {
+		/* Of descriptors that nobody has taken yet, anywhere: the socket could be written.
+		 */
+		(void)vmm_source_arm(w->guard, GUARD);
 	} else {
 		break_off(w, strerror(errno));
 	}
@@ -332,7 +336,11 @@ static void on_socket(void *ctx, int fd, uint32_t events)
 
 static void on_guard(void *ctx)
 {
-	tell_frame(ctx);
+	struct window *w = ctx;
+
+	/* In this order: the one disarms the guard, the other may need it again. */
+	tell_frame(w);
+	pump(w);
 }
 
 static void on_debounce(void *ctx)

@@ -27,6 +27,22 @@ static unsigned frames;
 static unsigned resizes;
 static uint32_t resized[2];
 
+/* sendmsg as it is when too many descriptors are on their way, for so many calls. */
+static unsigned too_many;
+
+ssize_t __real_sendmsg(int fd, const struct msghdr *msg, int flags);
+ssize_t __wrap_sendmsg(int fd, const struct msghdr *msg, int flags);
+
+ssize_t __wrap_sendmsg(int fd, const struct msghdr *msg, int flags)
+{
+	if (too_many > 0) {
+		too_many--;
+		errno = ETOOMANYREFS;
+		return -1;
+	}
+	return __real_sendmsg(fd, msg, flags);
+}
+
 static const struct vmm_display_rect all = {0, 0, WIDTH, HEIGHT};
 
 static void copy(void *ctx, const struct vmm_display_rect *rect, void *dst, size_t stride)
@@ -235,6 +251,27 @@ START_TEST(window_gets_one_picture_for_each_frame)
 	ck_assert(!present(1, 2, 3, 4));
 	(void)expect(&m, VMM_WINDOW_PRESENT, false);
 	close_pool(map);
+	finish();
+}
+END_TEST
+
+/* Descriptors that others do not take: the socket can be written, and must not be waited for. */
+START_TEST(window_too_many_descriptors_on_their_way_are_waited_for_quietly)
+{
+	struct vmm_window_message m;
+
+	start();
+	too_many = 2;
+	set(WIDTH, HEIGHT);
+	expect_nothing();
+	ck_assert_uint_eq(too_many, 1);
+	run(0);
+	ck_assert_uint_eq(too_many, 1);
+	for (unsigned i = 0; i < 10 && too_many > 0; i++) {
+		run(100);
+	}
+	run(100);
+	ck_assert_int_eq(close(expect(&m, VMM_WINDOW_POOL, true)), 0);
 	finish();
 }
 END_TEST
@@ -667,6 +704,7 @@ int main(void)
 {
 	const struct suite_test tests[] = {
 		{window_gets_one_picture_for_each_frame, 1},
+		{window_too_many_descriptors_on_their_way_are_waited_for_quietly, 1},
 		{window_small_change_is_a_small_copy, 1},
 		{window_every_buffer_has_all_changes, 1},
 		{window_no_buffer_no_picture, 1},
