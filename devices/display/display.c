@@ -7,23 +7,6 @@
 
 #define PIXEL 4u
 
-bool vmm_display_format_valid(uint32_t format)
-{
-	switch (format) {
-	case VMM_DISPLAY_B8G8R8A8:
-	case VMM_DISPLAY_B8G8R8X8:
-	case VMM_DISPLAY_A8R8G8B8:
-	case VMM_DISPLAY_X8R8G8B8:
-	case VMM_DISPLAY_R8G8B8A8:
-	case VMM_DISPLAY_X8B8G8R8:
-	case VMM_DISPLAY_A8B8G8R8:
-	case VMM_DISPLAY_R8G8B8X8:
-		return true;
-	default:
-		return false;
-	}
-}
-
 static bool side_valid(uint32_t side)
 {
 	return side > 0 && side <= VMM_DISPLAY_SIDE_MAX;

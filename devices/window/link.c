@@ -88,28 +88,12 @@ static int check_memfd(struct link *l, int fd, uint64_t bytes)
 	return 0;
 }
 
-static bool is_format(uint32_t format)
-{
-	switch (format) {
-	case VMM_DISPLAY_B8G8R8A8:
-	case VMM_DISPLAY_B8G8R8X8:
-	case VMM_DISPLAY_A8R8G8B8:
-	case VMM_DISPLAY_X8R8G8B8:
-	case VMM_DISPLAY_R8G8B8A8:
-	case VMM_DISPLAY_X8B8G8R8:
-	case VMM_DISPLAY_A8B8G8R8:
-	case VMM_DISPLAY_R8G8B8X8:
-		return true;
-	default:
-		return false;
-	}
-}
-
 static bool is_picture(uint32_t width, uint32_t height, uint32_t format, uint32_t side,
 		       uint64_t bytes)
 {
 	return width >= 1 && width <= side && height >= 1 && height <= side &&
-	       (uint64_t)width * height * BYTES_PER_PIXEL <= bytes && is_format(format);
+	       (uint64_t)width * height * BYTES_PER_PIXEL <= bytes &&
+	       vmm_display_format_valid(format);
 }
 
 static int check_pool(struct link *l, const struct vmm_window_pool *p, const struct packet *packet)
