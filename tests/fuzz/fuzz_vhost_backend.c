@@ -13,19 +13,18 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <vmm/vhost_backend.h>
 
 #include "input.h"
 #include "judge.h"
+#include "patience.h"
 #include "testdev.h"
 #include "vhost/proto.h"
 
@@ -81,49 +80,7 @@ static struct {
 	bool out_of_step; /* a part of a message was sent, or more than one */
 	unsigned mapping; /* what the device does next with its shared memory */
 	bool good;        /* the front end answers as it should */
-	uint64_t skipped_ns;
 } f;
-
-/* ---- time: it passes when somebody waits ---- */
-
-int __real_clock_gettime(clockid_t id, struct timespec *ts);
-int __wrap_clock_gettime(clockid_t id, struct timespec *ts);
-
-int __wrap_clock_gettime(clockid_t id, struct timespec *ts)
-{
-	int ret = __real_clock_gettime(id, ts);
-	uint64_t ns = (uint64_t)ts->tv_nsec + f.skipped_ns % 1000000000;
-
-	ts->tv_sec += (time_t)(f.skipped_ns / 1000000000 + ns / 1000000000);
-	ts->tv_nsec = (long)(ns % 1000000000);
-	return ret;
-}
-
-static void answer(void);
-
-int __real_ppoll(struct pollfd *fds, nfds_t count, const struct timespec *limit,
-		 const sigset_t *mask);
-int __wrap_ppoll(struct pollfd *fds, nfds_t count, const struct timespec *limit,
-		 const sigset_t *mask);
-
-/* Nobody waits but a device for an answer on the channel. */
-int __wrap_ppoll(struct pollfd *fds, nfds_t count, const struct timespec *limit,
-		 const sigset_t *mask)
-{
-	static const struct timespec none;
-	uint64_t ns;
-	int ret;
-
-	REQUIRE(limit != NULL);
-	answer();
-	ret = __real_ppoll(fds, count, &none, mask);
-	ns = (uint64_t)limit->tv_sec * 1000000000 + (uint64_t)limit->tv_nsec;
-	if (ret == 0) {
-		REQUIRE(ns <= DEADLINE_NS);
-		f.skipped_ns += ns;
-	}
-	return ret;
-}
 
 /* ---- what is made once ---- */
 
@@ -189,11 +146,14 @@ static void add_shm(void)
 	REQUIRE(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, f.channel) == 0);
 }
 
+static void answer(void);
+
 static void set_up(void)
 {
 	if (f.loop) {
 		return;
 	}
+	patience = (struct patience){.longest_ns = DEADLINE_NS, .meanwhile = answer};
 	(void)signal(SIGPIPE, SIG_IGN);
 	REQUIRE(vmm_loop_create(&f.loop) == 0);
 	testdev_init(&f.dev);

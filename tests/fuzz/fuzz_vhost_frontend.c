@@ -13,13 +13,11 @@
  *   - no descriptor outlives it.
  */
 #include <errno.h>
-#include <poll.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <vmm/carrier.h>
@@ -28,6 +26,7 @@
 #include "input.h"
 #include "judge.h"
 #include "memfix.h"
+#include "patience.h"
 #include "vhost/proto.h"
 
 #define STEPS_MAX   128u
@@ -78,51 +77,10 @@ static struct {
 	int back;    /* the back end's end of the connection, -1: closed */
 	int channel; /* for its own requests, -1: none yet */
 	uint64_t protocol;
-	uint64_t skipped_ns; /* time that passed while the front end waited */
 	unsigned lost;
 	uint64_t dialect;       /* by which it speaks of shared memory; 0: there is none */
 	bool mapped[SHM_PAGES]; /* as the front end's carrier has it */
 } f = {.back = -1, .channel = -1};
-
-/* ---- time: it passes when somebody waits ---- */
-
-int __real_clock_gettime(clockid_t id, struct timespec *ts);
-int __wrap_clock_gettime(clockid_t id, struct timespec *ts);
-
-int __wrap_clock_gettime(clockid_t id, struct timespec *ts)
-{
-	int ret = __real_clock_gettime(id, ts);
-	uint64_t ns = (uint64_t)ts->tv_nsec + f.skipped_ns % 1000000000;
-
-	ts->tv_sec += (time_t)(f.skipped_ns / 1000000000 + ns / 1000000000);
-	ts->tv_nsec = (long)(ns % 1000000000);
-	return ret;
-}
-
-static void act(void);
-
-int __real_ppoll(struct pollfd *fds, nfds_t count, const struct timespec *limit,
-		 const sigset_t *mask);
-int __wrap_ppoll(struct pollfd *fds, nfds_t count, const struct timespec *limit,
-		 const sigset_t *mask);
-
-int __wrap_ppoll(struct pollfd *fds, nfds_t count, const struct timespec *limit,
-		 const sigset_t *mask)
-{
-	static const struct timespec none;
-	uint64_t ns;
-	int ret;
-
-	REQUIRE(limit != NULL);
-	act();
-	ret = __real_ppoll(fds, count, &none, mask);
-	ns = (uint64_t)limit->tv_sec * 1000000000 + (uint64_t)limit->tv_nsec;
-	if (ret == 0) {
-		REQUIRE(ns <= DEADLINE_MS * UINT64_C(1000000));
-		f.skipped_ns += ns;
-	}
-	return ret;
-}
 
 /* ---- what the back end says ---- */
 
@@ -468,7 +426,7 @@ static void check_good_back_end(void)
 	f.in = &nothing;
 	REQUIRE(create());
 	start(3);
-	REQUIRE(vmm_carrier_status(f.carrier) == 15 && f.channel >= 0 && f.skipped_ns == 0);
+	REQUIRE(vmm_carrier_status(f.carrier) == 15 && f.channel >= 0 && patience.skipped_ns == 0);
 	vmm_carrier_destroy(f.carrier);
 	hang_up(&f.back);
 	hang_up(&f.channel);
@@ -479,6 +437,8 @@ static void set_up(void)
 	if (f.loop) {
 		return;
 	}
+	patience =
+		(struct patience){.longest_ns = DEADLINE_MS * UINT64_C(1000000), .meanwhile = act};
 	memfix_init(&f.fix);
 	REQUIRE(vmm_loop_create(&f.loop) == 0);
 	f.rings = memfix_alloc(&f.fix, 0x4000, 4096);
@@ -642,7 +602,7 @@ static void step(void)
 		break;
 	default:
 		/* Time for the configuration to be asked for again. */
-		f.skipped_ns += 20000000;
+		patience.skipped_ns += 20000000;
 		break;
 	}
 	for (unsigned i = 0; i < 50 && vmm_loop_dispatch(f.loop, 0) > 0; i++) {
